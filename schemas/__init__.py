@@ -1,0 +1,1 @@
+"""The event contract of secondsight: what is on the wire, and nothing else."""

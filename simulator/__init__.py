@@ -1,0 +1,1 @@
+"""A marketplace with a known price law: photos, sellers, sales, refunds, drift."""

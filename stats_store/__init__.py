@@ -1,0 +1,1 @@
+"""Sold-price statistics, exact and reproducible, in RocksDB."""

@@ -1,0 +1,1 @@
+"""The long-running programs, the jobs and the command line."""

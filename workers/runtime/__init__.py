@@ -1,0 +1,1 @@
+"""What every worker runs in: settings, poll loop, merge, transaction, dead letters, health."""

@@ -1,0 +1,94 @@
+"""The border between the transactional loop and what a worker does with records.
+
+A processor knows nothing of Kafka: it is handed records and returns what shall be written.
+The loop knows nothing of prices: it polls, merges, commits, aborts and hands over.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One consumed record. `topic` is the name in the contract, without a prefix."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One record to be written in the transaction of the batch that caused it."""
+
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes | None
+    headers: Headers
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that is set aside: the loop writes it to its dead-letter topic and counts it.
+
+    `stage` says where it failed (decode, validate, process...).
+    """
+
+    record: Record
+    stage: str
+    error: Exception
+
+
+class Processor(Protocol):
+    """What a worker does with records. All calls but `assigned` come from the loop's thread.
+
+    One partition number stands for that partition of every input topic, since they are
+    co-partitioned. For each batch the order is `process`, then exactly one of `committed` and
+    `aborted`.
+    """
+
+    def assigned(self, partition: int) -> Mapping[str, int]:
+        """Take a partition over: restore its state. Runs in a thread of its own and may block.
+
+        Returns the offset to read next by input topic; a topic left out starts at the group's
+        committed offset. It is called again, after `revoked`, when the outcome of a transaction
+        is not known.
+        """
+
+    def revoked(self, partition: int) -> None:
+        """Let a partition go. Nothing of it is in a transaction then. A restore that is still
+        under way in `assigned` is to be cut short; the loop waits for it.
+        """  # noqa: D205
+
+    def arrived(self, records: Sequence[Record]) -> None:
+        """See records that were polled and will be in a later batch. Must not block or raise."""
+
+    def process(self, records: Sequence[Record]) -> Sequence[Output | Rejected]:
+        """Turn a batch into what shall be written, the records in the order given.
+
+        The batch is empty when `due` asked for it. What it changes in memory stays provisional
+        until `committed`. An error of the record itself (ValueError, KeyError, ...) makes the
+        loop abort and retry with half the batch until the one culprit is found and rejected.
+        OSError, MemoryError, KafkaException and a package's root error end the worker.
+        """
+
+    def committed(self, written: Mapping[tuple[str, int], int]) -> None:
+        """The transaction stands. `written` has the last offset written by (topic, partition).
+
+        Makes the batch durable locally. An error here ends the worker: the changelog mends it.
+        """
+
+    def aborted(self) -> None:
+        """The transaction does not stand: forget all that `process` did since `committed`."""
+
+    def due(self) -> bool:
+        """Say whether `process` should be called now even without records."""
