@@ -1,0 +1,1 @@
+"""Dataset folders: what the rows are and how they are read."""
