@@ -30,7 +30,7 @@ class Output:
 
     topic: str
     partition: int
-    key: bytes
+    key: bytes | None
     value: bytes | None
     headers: Headers
     timestamp_ms: int
@@ -65,9 +65,10 @@ class Processor(Protocol):
         """
 
     def revoked(self, partition: int) -> None:
-        """Let a partition go. Nothing of it is in a transaction then. A restore that is still
-        under way in `assigned` is to be cut short; the loop waits for it.
-        """  # noqa: D205
+        """Let a partition go; nothing of it is in a transaction then.
+
+        A restore still under way in `assigned` is cut short; the loop waits for it to return.
+        """
 
     def arrived(self, records: Sequence[Record]) -> None:
         """See records that were polled and will be in a later batch. Must not block or raise."""
@@ -78,7 +79,7 @@ class Processor(Protocol):
         The batch is empty when `due` asked for it. What it changes in memory stays provisional
         until `committed`. An error of the record itself (ValueError, KeyError, ...) makes the
         loop abort and retry with half the batch until the one culprit is found and rejected.
-        OSError, MemoryError, KafkaException and a package's root error end the worker.
+        OSError, MemoryError and the root errors of our packages end the worker.
         """
 
     def committed(self, written: Mapping[tuple[str, int], int]) -> None:

@@ -1,0 +1,162 @@
+"""The inputs of a partition, merged by record timestamp as Kafka Streams does.
+
+A batch must not depend on which topic happened to be fetched first. So the record with the
+smallest timestamp goes next, and a side with nothing buffered holds the others back: until it
+is known to have caught up with the end of its log (KIP-695), and then for at most `max_idle`
+seconds more from the arrival of the record that waits (KIP-353).
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from workers.runtime.processing import Record
+
+
+@dataclass(slots=True)
+class _Side:
+    waiting: deque[tuple[Record, float]] = field(default_factory=deque)  # record, arrival
+    caught_up: bool = False
+
+
+class TimestampMerge:
+    """Buffers polled records and releases them partition by partition in timestamp order.
+
+    On equal timestamps the input that stands later in `inputs` goes first: with
+    `(transactions, listing.created)` a listing sees the sales strictly before it.
+
+    Args:
+        inputs: the topics that are merged, by their contract names.
+        max_idle: seconds that a side without records, known to be at the end of its log, holds
+            the others back.
+        clock: a monotonic clock in seconds.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        *,
+        max_idle: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rank = {topic: -position for position, topic in enumerate(inputs)}
+        self._max_idle = max_idle
+        self._clock = clock
+        self._sides: dict[int, dict[str, _Side]] = {}
+        self._size = 0
+
+    def __len__(self) -> int:
+        """Return how many records wait."""
+        return self._size
+
+    def open(self, partition: int) -> None:
+        """Begin (again) with a partition, with nothing buffered and no side caught up."""
+        self.close(partition)
+        self._sides[partition] = {topic: _Side() for topic in self._rank}
+
+    def close(self, partition: int) -> None:
+        """Forget a partition and what is buffered of it."""
+        for side in self._sides.pop(partition, {}).values():
+            self._size -= len(side.waiting)
+
+    def add(self, record: Record) -> bool:
+        """Buffer a polled record; returns False where its partition is not open."""
+        side = self._side(record.topic, record.partition)
+        if side is None:
+            return False
+        side.caught_up = False
+        side.waiting.append((record, self._clock()))
+        self._size += 1
+        return True
+
+    def reached_end(self, topic: str, partition: int) -> None:
+        """Note that the consumer stands at the end of that log."""
+        side = self._side(topic, partition)
+        if side is not None:
+            side.caught_up = True
+
+    def put_back(self, records: Iterable[Record]) -> None:
+        """Return records that were taken, in the order taken; they are the next ones again.
+
+        Records of partitions that were closed meanwhile are dropped.
+        """
+        for record in reversed(list(records)):
+            side = self._side(record.topic, record.partition)
+            if side is not None:
+                side.waiting.appendleft((record, float("-inf")))
+                self._size += 1
+
+    def take(self, limit: int) -> list[Record]:
+        """Take at most `limit` records that nothing holds back, fairly over the partitions."""
+        taken: list[Record] = []
+        turn = [partition for partition in self._sides if self._next(partition) is not None]
+        while turn and len(taken) < limit:
+            share = max(1, (limit - len(taken)) // len(turn))
+            turn = [partition for partition in turn if self._drain(partition, share, limit, taken)]
+        # The partition served first this time is the last one next time.
+        if self._sides:
+            first = next(iter(self._sides))
+            self._sides[first] = self._sides.pop(first)
+        return taken
+
+    def seconds_to_release(self) -> float | None:
+        """Return how long until the first held record may go: 0 now, None if only data helps."""
+        waits = [wait for p in self._sides if (wait := self._hold(p)) is not None]
+        return min(waits, default=None)
+
+    def overfull(self, limit: int) -> list[tuple[str, int]]:
+        """Name the (topic, partition) sides that buffer at least `limit` records."""
+        return [
+            (topic, partition)
+            for partition, sides in self._sides.items()
+            for topic, side in sides.items()
+            if len(side.waiting) >= limit
+        ]
+
+    def buffered(self, topic: str, partition: int) -> int:
+        """Return how many records of one side wait."""
+        side = self._side(topic, partition)
+        return len(side.waiting) if side is not None else 0
+
+    def _side(self, topic: str, partition: int) -> _Side | None:
+        sides = self._sides.get(partition)
+        return sides[topic] if sides is not None else None
+
+    def _drain(self, partition: int, share: int, limit: int, taken: list[Record]) -> bool:
+        """Move up to `share` records into `taken`; say whether the partition may have more."""
+        for _ in range(share):
+            if len(taken) == limit:
+                return False
+            side = self._next(partition)
+            if side is None:
+                return False
+            taken.append(side.waiting.popleft()[0])
+            self._size -= 1
+        return True
+
+    def _next(self, partition: int) -> _Side | None:
+        hold = self._hold(partition)
+        if hold is None or hold > 0:
+            return None
+        return self._earliest(partition)
+
+    def _earliest(self, partition: int) -> _Side | None:
+        heads = [
+            (side.waiting[0][0].timestamp_ms, self._rank[topic], side)
+            for topic, side in self._sides[partition].items()
+            if side.waiting
+        ]
+        return min(heads, key=lambda head: head[:2])[2] if heads else None
+
+    def _hold(self, partition: int) -> float | None:
+        """Return seconds until the earliest record may go; None where only new data frees it."""
+        earliest = self._earliest(partition)
+        if earliest is None:
+            return None
+        empty = [side for side in self._sides[partition].values() if not side.waiting]
+        if not empty:
+            return 0.0
+        if not all(side.caught_up for side in empty):
+            return None
+        return max(0.0, earliest.waiting[0][1] + self._max_idle - self._clock())
