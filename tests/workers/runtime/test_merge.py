@@ -80,6 +80,7 @@ def test_order_does_not_depend_on_what_was_fetched_first(
     while pending[LISTINGS]:
         fetch(LISTINGS)
     fetch(SALES)
+    fetch(LISTINGS)
     while more := merge.take(limit):
         released.extend(more)
 
@@ -144,7 +145,7 @@ def test_put_back_records_come_again_first_and_in_order(merge: TimestampMerge) -
     taken = merge.take(4)
     merge.put_back(taken)
     assert len(merge) == 6
-    assert names(merge.take(5)) == names(taken) + [(SALES, 2)]
+    assert names(merge.take(5)) == [*names(taken), (SALES, 2)]
 
 
 def test_a_closed_partition_is_forgotten(merge: TimestampMerge) -> None:
