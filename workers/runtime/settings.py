@@ -1,0 +1,359 @@
+"""Every setting of the workers and commands: its environment variable, unit, default and bounds.
+
+Settings stay at the edge: a command reads them once and hands plain numbers on by keyword. The
+page docs/settings.md is made from this file.
+"""
+
+import difflib
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from workers.errors import ConfigurationError
+from workers.runtime import kafka_options
+
+PREFIX = "SECONDSIGHT_"
+
+_NAME = re.compile(r"[\w.-]*", re.ASCII)
+_BROKER = re.compile(r"([A-Za-z_]+://)?([\w.-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>\d{1,5}))?", re.ASCII)
+_IMAGE_HOST = re.compile(r"(\*\.)?[\w-]+(\.[\w-]+)*|[0-9a-f:.]+", re.ASCII)
+
+Milliseconds = Annotated[int, Field(ge=0, le=86_400_000)]
+Words = Annotated[tuple[str, ...], NoDecode]
+
+
+def _default_data_dir() -> Path:
+    base = os.environ.get("XDG_DATA_HOME")
+    return Path(base or Path.home() / ".local" / "share") / "secondsight"
+
+
+def _setting(group: str, unit: str, default: object, description: str, **bounds: Any) -> Any:
+    extra: dict[str, JsonValue] = {"group": group, "unit": unit}
+    if callable(default):
+        return Field(
+            default_factory=default, description=description, json_schema_extra=extra, **bounds
+        )
+    return Field(default, description=description, json_schema_extra=extra, **bounds)
+
+
+class Settings(BaseSettings):
+    """All settings, read from keyword arguments first and then from `SECONDSIGHT_*` variables.
+
+    Raises ConfigurationError for a value that makes no sense, naming its variable, and for a
+    variable with our prefix that no setting has.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,  # an empty variable in a manifest means "not set"
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+    )
+
+    # Kafka
+    kafka_bootstrap_servers: str | None = _setting(
+        "Kafka", "", None,
+        "Brokers to start from, `host:port` separated by commas. Not set: the commands that can "
+        "(`demo`, `broker`) start a Kafka of their own; the others need it.",
+    )  # fmt: skip
+    kafka_options: Annotated[dict[str, str], NoDecode] = _setting(
+        "Kafka", "JSON object", dict,
+        'librdkafka options for every client (TLS, SASL), such as `{"security.protocol": '
+        '"SASL_SSL"}`. Options on which exactly-once rests are refused.',
+        repr=False,  # holds passwords
+    )  # fmt: skip
+    topic_prefix: str = _setting(
+        "Kafka", "", "",
+        "Put before the name of every topic, consumer group and transactional id, so that several "
+        "systems share one cluster. Letters, digits, `.`, `_` and `-`.",
+        max_length=100,
+    )  # fmt: skip
+    partitions: int = _setting(
+        "Kafka", "partitions", 4,
+        "Partitions of every co-partitioned topic, when topics are created. It cannot be changed "
+        "later: sellers would move between partitions.",
+        ge=1, le=4096,
+    )  # fmt: skip
+    replication_factor: int = _setting(
+        "Kafka", "copies", 1,
+        "Copies of every partition, when topics are created: 3 in production, 1 on one machine.",
+        ge=1, le=32,
+    )  # fmt: skip
+    session_timeout_ms: int = _setting(
+        "Kafka", "ms", 10_000,
+        "A member that sends no heartbeat for this long loses its partitions. With an instance id, "
+        "a restart shorter than this moves none.",
+        ge=1_000, le=1_800_000,
+    )  # fmt: skip
+    max_poll_interval_ms: int = _setting(
+        "Kafka", "ms", 300_000,
+        "A member that does not poll for this long loses its partitions. At least the session "
+        "timeout.",
+        ge=1_000, le=86_400_000,
+    )  # fmt: skip
+    transaction_timeout_ms: int = _setting(
+        "Kafka", "ms", 15_000,
+        "A transaction that is open for longer is aborted by the broker. A reader of committed "
+        "records waits at most this long behind a worker that died.",
+        ge=1_000, le=900_000,
+    )  # fmt: skip
+
+    # Every worker
+    data_dir: Path = _setting(
+        "Workers", "folder", _default_data_dir,
+        "State of the stats worker, data of the one-machine Kafka. Default: "
+        "`$XDG_DATA_HOME/secondsight`, else `~/.local/share/secondsight`.",
+    )  # fmt: skip
+    instance_id: str | None = _setting(
+        "Workers", "", None,
+        "A name that outlives restarts and no other running worker of the kind has (the pod's name "
+        "of a StatefulSet). Set: static membership and a stable transactional id. Not set: a new "
+        "name at each start.",
+        min_length=1, max_length=100,
+    )  # fmt: skip
+    batch_max_records: int = _setting(
+        "Workers", "records", 5_000, "Records in one transaction, at most.", ge=1, le=1_000_000
+    )
+    batch_max_wait_ms: Milliseconds = _setting(
+        "Workers", "ms", 20,
+        "How long a batch that is not full waits for more records. More: fewer, larger "
+        "transactions.",
+    )  # fmt: skip
+    max_idle_ms: Milliseconds = _setting(
+        "Workers", "ms", 100,
+        "How long an input that has caught up may hold the other back while the two are merged by "
+        "time (KIP-353).",
+    )  # fmt: skip
+    max_future_ms: Milliseconds = _setting(
+        "Workers", "ms", 600_000,
+        "How far ahead of this machine's clock an event's time may lie; a later one is a dead "
+        "letter.",
+    )  # fmt: skip
+    dead_letter_max_ratio: float = _setting(
+        "Workers", "share", 0.1,
+        "A worker stops when more than this share of the last records went to a dead-letter topic. "
+        "1 never stops.",
+        gt=0, le=1,
+    )  # fmt: skip
+    dead_letter_window: int = _setting(
+        "Workers", "records", 1_000, "Over how many last records that share is taken.",
+        ge=1, le=10_000_000,
+    )  # fmt: skip
+    shutdown_grace_ms: Milliseconds = _setting(
+        "Workers", "ms", 25_000,
+        "How long a worker may take to drain, commit and leave after SIGTERM. Below the grace "
+        "period of what sends the signal (Kubernetes: 30 s).",
+    )  # fmt: skip
+
+    # Statistics
+    partials_interval_ms: int = _setting(
+        "Statistics", "ms", 500,
+        "How often a partition publishes its part of the category and global statistics.",
+        ge=10, le=3_600_000,
+    )  # fmt: skip
+
+    # Suggestions
+    bundle: Path | None = _setting(
+        "Suggestions", "folder", None, "The model bundle that the suggest worker loads."
+    )
+    suggest_batch_max_records: int = _setting(
+        "Suggestions", "listings", 32, "Listings in one micro-batch, at most.", ge=1, le=4_096
+    )
+    suggest_batch_max_wait_ms: Milliseconds = _setting(
+        "Suggestions", "ms", 20, "How long a micro-batch that is not full waits for more listings."
+    )
+    suggest_threads: int | None = _setting(
+        "Suggestions", "threads", None, "Threads of the model. Not set: one a core.", ge=1, le=1_024
+    )
+    suggest_decode_threads: int = _setting(
+        "Suggestions", "threads", 2, "Threads that decode photos.", ge=1, le=256
+    )
+
+    # Photos
+    image_file_roots: Annotated[tuple[Path, ...], NoDecode] = _setting(
+        "Photos", "folders", (),
+        "Folders below which `file:` photos may lie, separated by commas. None: `file:` is "
+        "refused.",
+    )  # fmt: skip
+    image_hosts: Words = _setting(
+        "Photos", "", (),
+        "Hosts from which photos may be fetched, separated by commas; `*.example.org` stands for "
+        "every host below example.org. None: `http:` and `https:` are refused.",
+    )  # fmt: skip
+    image_ports: Annotated[tuple[int, ...], NoDecode] = _setting(
+        "Photos", "ports", (80, 443), "Ports from which photos may be fetched, by commas."
+    )
+    image_private_networks_allowed: bool = _setting(
+        "Photos", "", False,
+        "Allows hosts of the list to have loopback and private addresses. Only for use on one "
+        "machine: it lets whoever writes listings reach your network.",
+    )  # fmt: skip
+    image_max_bytes: int = _setting(
+        "Photos", "bytes", 20 * 1024 * 1024, "The largest photo that is read.",
+        ge=1_024, le=1 << 30,
+    )  # fmt: skip
+    image_connect_timeout_ms: int = _setting(
+        "Photos", "ms", 3_000, "How long connecting to a host may take.", ge=1, le=600_000
+    )
+    image_timeout_ms: int = _setting(
+        "Photos", "ms", 10_000, "How long a photo may take in all, with its redirects.",
+        ge=1, le=600_000,
+    )  # fmt: skip
+    image_max_redirects: int = _setting(
+        "Photos", "redirects", 3, "Redirects that are followed, each checked anew.", ge=0, le=20
+    )
+
+    # Health and logs
+    health_port: int | None = _setting(
+        "Health and logs", "port", None,
+        "Serves `/healthz`, `/readyz` and `/metrics`. Not set: off; 0: any free port, in the log.",
+        ge=0, le=65_535,
+    )  # fmt: skip
+    health_host: str = _setting(
+        "Health and logs", "", "0.0.0.0",  # noqa: S104 - probes come from outside the pod
+        "The address it listens on.", min_length=1,
+    )  # fmt: skip
+    heartbeat_limit_ms: int = _setting(
+        "Health and logs", "ms", 60_000,
+        "`/healthz` fails when the poll loop has not come round for this long.",
+        ge=1_000, le=3_600_000,
+    )  # fmt: skip
+    log_level: Literal["debug", "info", "warning", "error"] = _setting(
+        "Health and logs", "", "info", "The least severe messages that are logged."
+    )
+    log_format: Literal["auto", "json", "console"] = _setting(
+        "Health and logs", "", "auto",
+        "`json`: one object a line; `console`: for people; `auto`: for people on a terminal.",
+    )  # fmt: skip
+
+    def __init__(self, **values: Any) -> None:
+        _refuse_unknown_variables()
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigurationError(_sentences(error)) from None
+
+    @field_validator("kafka_bootstrap_servers")
+    @classmethod
+    def _brokers(cls, value: str | None) -> str | None:
+        for broker in value.split(",") if value is not None else ():
+            match = _BROKER.fullmatch(broker.strip())
+            if match is None or not 0 < int(match["port"] or 9092) < 65_536:
+                raise ValueError(f"{broker.strip()!r} is not host:port, as in localhost:9092")
+        return value
+
+    @field_validator("topic_prefix", "instance_id")
+    @classmethod
+    def _name(cls, value: str | None) -> str | None:
+        if value is not None and not _NAME.fullmatch(value):
+            raise ValueError("only letters, digits, `.`, `_` and `-` may stand in it")
+        return value
+
+    @field_validator("kafka_options", mode="before")
+    @classmethod
+    def _options(cls, value: object) -> dict[str, str]:
+        options = kafka_options.parse(value)
+        kafka_options.check(options)
+        return options
+
+    @field_validator("image_file_roots", "image_hosts", "image_ports", mode="before")
+    @classmethod
+    def _by_commas(cls, value: object) -> object:
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return value
+
+    @field_validator("image_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        hosts = tuple(host.lower() for host in value)
+        for host in hosts:
+            if not _IMAGE_HOST.fullmatch(host):
+                raise ValueError(
+                    f"{host!r} is not a host; write names such as photos.example.org or "
+                    "*.example.org, without a scheme, port or path"
+                )
+        return hosts
+
+    @field_validator("image_ports")
+    @classmethod
+    def _ports(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        for port in value:
+            if not 0 < port < 65_536:
+                raise ValueError(f"{port} is not a port; ports are 1 to 65535")
+        return value
+
+    @field_validator("data_dir", "bundle")
+    @classmethod
+    def _folder(cls, value: Path | None) -> Path | None:
+        return None if value is None else _absolute(value)
+
+    @field_validator("image_file_roots")
+    @classmethod
+    def _folders(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(_absolute(folder) for folder in value)
+
+    @model_validator(mode="after")
+    def _timeouts_fit(self) -> Self:
+        if self.max_poll_interval_ms < self.session_timeout_ms:
+            raise ValueError(
+                f"{PREFIX}MAX_POLL_INTERVAL_MS ({self.max_poll_interval_ms}) should be at least "
+                f"{PREFIX}SESSION_TIMEOUT_MS ({self.session_timeout_ms})"
+            )
+        return self
+
+    def topic(self, name: str) -> str:
+        """Give the name that a topic of the contract has on the cluster."""
+        return self.topic_prefix + name
+
+    def shown(self) -> dict[str, Any]:
+        """Give every value in JSON's types, the secrets among `kafka_options` hidden."""
+        values = self.model_dump(mode="json")
+        values["kafka_options"] = kafka_options.hide_secrets(self.kafka_options)
+        return values
+
+
+def environment_name(field: str) -> str:
+    """Give the environment variable of a setting."""
+    return PREFIX + field.upper()
+
+
+def _absolute(folder: Path) -> Path:
+    try:
+        return folder.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(f"no home folder is known for {folder}; write the whole path") from None
+
+
+def _refuse_unknown_variables() -> None:
+    known = [environment_name(field) for field in Settings.model_fields]
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.0)
+            raise ConfigurationError(
+                f"{name} is not a setting; the nearest is {near[0]}. "
+                "`secondsight settings --markdown` lists them all."
+            )
+
+
+def _sentences(error: ValidationError) -> str:
+    sentences = []
+    for detail in error.errors():
+        problem = detail["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+        if not detail["loc"]:
+            sentences.append(problem)
+            continue
+        field = str(detail["loc"][0])
+        if detail["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(field, Settings.model_fields, n=1, cutoff=0.0)
+            sentences.append(f"{field} is not a setting; the nearest is {near[0]}")
+        elif field == "kafka_options":  # its value may hold a password
+            sentences.append(f"{environment_name(field)}: {problem}")
+        else:
+            sentences.append(f"{environment_name(field)}={detail['input']!s:.100}: {problem}")
+    return "; ".join(sentences)
