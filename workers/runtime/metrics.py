@@ -1,0 +1,230 @@
+"""Every metric of the workers, one line each: name, labels, unit and meaning.
+
+Names begin with `secondsight_` and end in their base unit; counters end in `_total`. Topics are
+named as in the contract, without the prefix of the cluster.
+"""
+
+import time
+from collections import Counter as Count
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from workers.runtime.processing import Output, Record, Rejected
+
+# Prometheus makes no use of the times of creation, and they double the page.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+_PREFIX = "secondsight"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_RECORDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+
+
+def new_registry() -> CollectorRegistry:
+    """Give a registry for one worker, with the memory, CPU time and files of its process."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return registry
+
+
+class _Meter:
+    """Makes metrics with our prefix: name, meaning, labels."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(name, meaning, labels, namespace=_PREFIX, registry=self._registry)
+
+    def gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(name, meaning, labels, namespace=_PREFIX, registry=self._registry)
+
+    def histogram(
+        self, name: str, meaning: str, *labels: str, buckets: Sequence[float]
+    ) -> Histogram:
+        return Histogram(
+            name, meaning, labels, namespace=_PREFIX, registry=self._registry, buckets=buckets
+        )
+
+
+@dataclass(slots=True)
+class _Position:
+    """How far one partition of one input is: the lag follows from it."""
+
+    last_arrived: int = -1
+    last_committed: int = -1
+    waiting_since: float = 0.0  # timestamp of the record that the lag is counted from, in seconds
+    end_reached: bool = False
+
+
+class LoopMetrics:
+    """What the transactional loop counts, whatever the processor.
+
+    `clock` gives the time in seconds since 1970, as `time.time` does.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._clock = clock
+        self._positions: dict[tuple[str, int], _Position] = {}
+        meter = _Meter(registry)
+        self._consumed = meter.counter(
+            "records_consumed_total", "Records read from an input, again after an abort", "topic"
+        )
+        self._produced = meter.counter(
+            "records_produced_total", "Records written in committed transactions", "topic"
+        )
+        self._dead_letters = meter.counter(
+            "dead_letters_total",
+            "Records set aside, by input topic and the stage that failed",
+            "topic",
+            "stage",
+        )
+        self._transactions = meter.counter(
+            "transactions_total",
+            "Transactions: committed, aborted (done again) or unknown (state is restored)",
+            "outcome",
+        )
+        self._transaction_seconds = meter.histogram(
+            "transaction_seconds", "Seconds from taking a batch to its commit", buckets=_SECONDS
+        )
+        self._batch_records = meter.histogram(
+            "batch_records", "Records in a committed batch", buckets=_RECORDS
+        )
+        self._lag = meter.gauge(
+            "lag_seconds",
+            "Seconds since the event time of the last committed record; 0 at the end of the log",
+            "topic",
+            "partition",
+        )
+        self._rebalances = meter.counter(
+            "rebalances_total", "Times that partitions were assigned or revoked", "kind"
+        )
+        for outcome in ("committed", "aborted", "unknown"):
+            self._transactions.labels(outcome)  # a rate needs the 0 that it rises from
+
+    def consumed(self, records: Iterable[Record]) -> None:
+        """Count records that were polled, in the order of their offsets."""
+        topics: Count[str] = Count()
+        for record in records:
+            topics[record.topic] += 1
+            position = self._position(record.topic, record.partition)
+            if position.last_arrived <= position.last_committed:  # nothing waited before it
+                position.waiting_since = record.timestamp_ms / 1000
+            position.last_arrived = record.offset
+            position.end_reached = False
+        for topic, count in topics.items():
+            self._consumed.labels(topic).inc(count)
+
+    def reached_end(self, topic: str, partition: int) -> None:
+        """Note that all records of a partition have been polled: its lag is 0 once they commit."""
+        self._position(topic, partition).end_reached = True
+
+    def committed(
+        self,
+        batch: Sequence[Record],
+        outputs: Iterable[Output],
+        rejected: Iterable[Rejected],
+        seconds: float,
+    ) -> None:
+        """Count a committed transaction: what it read, wrote and set aside, and its seconds."""
+        for record in batch:
+            position = self._position(record.topic, record.partition)
+            position.last_committed = record.offset
+            position.waiting_since = record.timestamp_ms / 1000
+        for topic, count in Count(output.topic for output in outputs).items():
+            self._produced.labels(topic).inc(count)
+        for rejection in rejected:
+            self._dead_letters.labels(rejection.record.topic, rejection.stage).inc()
+        self._transactions.labels("committed").inc()
+        self._transaction_seconds.observe(seconds)
+        self._batch_records.observe(len(batch))
+
+    def aborted(self, outcome: str) -> None:
+        """Count a transaction that did not commit (`aborted`) or may not have (`unknown`)."""
+        self._transactions.labels(outcome).inc()
+
+    def rebalanced(self, kind: str, partitions: Iterable[int] = ()) -> None:
+        """Count a rebalance, `assigned` or `revoked`; lags of revoked partitions are let go."""
+        self._rebalances.labels(kind).inc()
+        if kind == "revoked":
+            gone = set(partitions)
+            for topic, partition in [key for key in self._positions if key[1] in gone]:
+                del self._positions[topic, partition]
+                self._lag.remove(topic, partition)
+
+    def _position(self, topic: str, partition: int) -> _Position:
+        position = self._positions.get((topic, partition))
+        if position is None:
+            position = self._positions[topic, partition] = _Position()
+            self._lag.labels(topic, partition).set_function(lambda: self._lag_of(position))
+        return position
+
+    def _lag_of(self, position: _Position) -> float:
+        # Without the end of the log a partition between two polls would look caught up, and an
+        # idle one, whose last record grows old, would look late.
+        caught_up = position.last_committed >= position.last_arrived
+        if caught_up and (position.end_reached or position.last_arrived < 0):
+            return 0.0
+        return max(0.0, self._clock() - position.waiting_since)
+
+
+class StatsMetrics:
+    """What the stats worker counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        meter = _Meter(registry)
+        self.sales = meter.counter(
+            "sales_total",
+            "Sales and reversals: applied, duplicate, reversed, parked (its sale is not there yet)",
+            "outcome",
+        )
+        self.listings_enriched = meter.counter(
+            "listings_enriched_total", "Listings that were given their statistics"
+        )
+        self.misrouted = meter.counter(
+            "misrouted_total",
+            "Records found in another partition than their seller's and sent on",
+            "topic",
+        )
+        self.restored_records = meter.counter(
+            "restored_records_total", "Changelog records read to restore state"
+        )
+        self.restore_seconds = meter.histogram(
+            "restore_seconds",
+            "Seconds to restore a partition's state",
+            buckets=(*_SECONDS, 60, 300, 1_800),
+        )
+
+
+class SuggestMetrics:
+    """What the suggest worker counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        meter = _Meter(registry)
+        self.suggestions = meter.counter("suggestions_total", "Listings answered with a price")
+        self.reuploads = meter.counter(
+            "reuploads_total", "Reasons given in requests for other photos", "reason"
+        )
+        self.stage_seconds = meter.histogram(
+            "stage_seconds",
+            "Seconds of a stage: fetch and decode a photo, forward a batch",
+            "stage",
+            buckets=_SECONDS,
+        )
+        self.fetches = meter.counter(
+            "image_fetches_total", "Photos asked for, by what came of it", "outcome"
+        )
+        self.fetched_bytes = meter.counter("image_fetched_bytes_total", "Bytes of photos fetched")
+        self.model_info = meter.gauge(
+            "model_info", "1 for the version of the model in use", "version"
+        )
