@@ -1,0 +1,74 @@
+"""Options of the librdkafka clients that the loop uses, each with its reason."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MAX_MESSAGE_BYTES = 2 * 1024 * 1024  # an event is at most 1 MiB; a dead letter adds headers
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientOptions:
+    """What all clients of one worker share; `extra` is any librdkafka option (TLS, SASL...)."""
+
+    bootstrap_servers: str
+    instance_id: str | None = None
+    session_timeout_ms: int = 10_000
+    max_poll_interval_ms: int = 300_000
+    transaction_timeout_ms: int = 15_000
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def common(self) -> dict[str, object]:
+        """Return what every client is given."""
+        return {"bootstrap.servers": self.bootstrap_servers, **self.extra}
+
+    def group_consumer(self, group: str) -> dict[str, object]:
+        """Return the options of the consumer whose offsets go into the transaction."""
+        options: dict[str, object] = {
+            **self.common(),
+            "group.id": group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": self.session_timeout_ms,
+            "heartbeat.interval.ms": max(1, self.session_timeout_ms // 4),
+            "max.poll.interval.ms": self.max_poll_interval_ms,
+            # The merge has to know when a side has caught up (KIP-695).
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 50,
+            # After its queue was full librdkafka pauses fetching for this long; the default of a
+            # second starves a fast loop.
+            "fetch.queue.backoff.ms": 5,
+            "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
+            "allow.auto.create.topics": False,
+        }
+        if self.instance_id is not None:
+            options["group.instance.id"] = self.instance_id
+        return options
+
+    def log_reader(self) -> dict[str, object]:
+        """Return the options of a consumer that reads whole partitions outside of any group."""
+        return {
+            **self.common(),
+            "group.id": "secondsight-log-reader",  # required by the client, never joined
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 50,
+            "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
+            "allow.auto.create.topics": False,
+        }
+
+    def transactional_producer(self, transactional_id: str) -> dict[str, object]:
+        """Return the options of the producer of one worker process."""
+        return {
+            **self.common(),
+            "transactional.id": transactional_id,
+            "transaction.timeout.ms": self.transaction_timeout_ms,
+            "partitioner": "murmur2_random",
+            "compression.type": "lz4",
+            "linger.ms": 5,
+            "message.max.bytes": MAX_MESSAGE_BYTES,
+            "queue.buffering.max.messages": 1_000_000,
+        }

@@ -1,0 +1,129 @@
+"""A worker as a process: clients, signals, health and metrics around its poll loop."""
+
+import os
+import signal
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import structlog
+from confluent_kafka import Consumer
+
+from workers.errors import ConfigurationError
+from workers.runtime.clients import ClientOptions
+from workers.runtime.dead_letters import DeadLetters
+from workers.runtime.health import Health
+from workers.runtime.loop import TransactionalLoop
+from workers.runtime.processing import Processor
+from workers.runtime.settings import Settings
+from workers.runtime.transaction import TransactionalProducer
+
+log = structlog.get_logger(__name__)
+
+
+def client_options(settings: Settings) -> ClientOptions:
+    """Return the options of this process's Kafka clients.
+
+    Raises:
+        ConfigurationError: no Kafka is configured.
+    """
+    if settings.kafka_bootstrap_servers is None:
+        raise ConfigurationError(
+            "SECONDSIGHT_KAFKA_BOOTSTRAP_SERVERS is not set; name your Kafka there, or start one "
+            "on this machine with 'secondsight broker'"
+        )
+    return ClientOptions(
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        instance_id=settings.instance_id,
+        session_timeout_ms=settings.session_timeout_ms,
+        max_poll_interval_ms=settings.max_poll_interval_ms,
+        transaction_timeout_ms=settings.transaction_timeout_ms,
+        extra=settings.kafka_options,
+    )
+
+
+def run_worker(
+    processor: Processor,
+    *,
+    name: str,
+    inputs: Sequence[str],
+    settings: Settings,
+    batch_max_records: int,
+    batch_max_wait_ms: int,
+    worker_faults: tuple[type[Exception], ...],
+) -> None:
+    """Run a processor until SIGTERM or SIGINT, then finish the batch in hand and leave.
+
+    Args:
+        processor: what the worker does with records.
+        name: of the worker, "stats" or "suggest": names its group and transactional id.
+        inputs: contract names of its input topics, the leading one first.
+        settings: read once, here.
+        batch_max_records: most records in one transaction.
+        batch_max_wait_ms: how long the first record of a batch waits for company.
+        worker_faults: errors of `process` that are no record's fault.
+
+    Raises:
+        WorkersError: see `TransactionalLoop.run`.
+        KafkaException: a fatal error of a client.
+    """
+    options = client_options(settings)
+    group = f"{settings.topic_prefix}secondsight-{name}"
+    # A name of its own for each process, unless the operator vouches for one: then a restart
+    # fences its predecessor at once instead of waiting for the transaction's time-out.
+    instance = settings.instance_id or uuid.uuid4().hex
+    structlog.contextvars.bind_contextvars(worker=name)
+    with Health.serving(settings) as health:
+        loop = TransactionalLoop(
+            processor,
+            consumer=Consumer(options.group_consumer(group)),
+            producer=TransactionalProducer(
+                options.transactional_producer(f"{group}-{instance}"),
+                physical=settings.topic,
+                timeout=settings.transaction_timeout_ms / 1000,
+            ),
+            inputs=inputs,
+            topic_prefix=settings.topic_prefix,
+            dead_letters=DeadLetters(
+                max_ratio=settings.dead_letter_max_ratio, window=settings.dead_letter_window
+            ),
+            batch_max_records=batch_max_records,
+            batch_max_wait=batch_max_wait_ms / 1000,
+            max_idle=settings.max_idle_ms / 1000,
+            worker_faults=worker_faults,
+            on_beat=health.beat,
+            on_ready=health.set_ready,
+        )
+        with _stopped_by_signals(loop.stop, grace=settings.shutdown_grace_ms / 1000):
+            log.info("worker started", group=group, inputs=list(inputs))
+            loop.run()
+    log.info("worker left")
+
+
+@contextmanager
+def _stopped_by_signals(stop: Callable[[], None], *, grace: float) -> Iterator[None]:
+    """Stop on SIGTERM or SIGINT; after `grace` seconds the process ends as by SIGKILL.
+
+    That loses nothing: an open transaction is aborted by its coordinator.
+    """
+
+    def overdue() -> None:
+        log.error("did not stop in time, ending", grace_seconds=grace)
+        os._exit(1)
+
+    timer = threading.Timer(grace, overdue)
+    timer.daemon = True
+
+    def handle(number: int, frame: object) -> None:
+        stop()
+        if not timer.is_alive():
+            timer.start()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
