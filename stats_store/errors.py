@@ -1,0 +1,37 @@
+"""The errors of the statistics: one root, so that a caller can catch the package."""
+
+
+class StatsStoreError(Exception):
+    """Root of every error that this package raises on purpose."""
+
+
+class EmptyHistogramError(StatsStoreError):
+    """A quantile or a mean was asked of a histogram that holds no price."""
+
+
+class NothingToRemoveError(StatsStoreError):
+    """More was to be removed from a histogram than it holds; it was left as it was."""
+
+
+class CorruptHistogramError(StatsStoreError):
+    """Bytes are not an encoded histogram of this format version."""
+
+
+class CorruptRecordError(StatsStoreError):
+    """A key or value of the store, the changelog or the partials is not in our format."""
+
+
+class SaleConflictError(StatsStoreError):
+    """A sale has the ids of a known one and other content; it was not applied."""
+
+
+class StoreUnusableError(StatsStoreError):
+    """A store on disk cannot be used as it is; nothing in it was changed."""
+
+
+class StoreLockedError(StoreUnusableError):
+    """Another process has the store open."""
+
+
+class StoreMismatchError(StoreUnusableError):
+    """The store belongs to another partition or has another format version."""
