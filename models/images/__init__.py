@@ -1,0 +1,1 @@
+"""From the bytes of a photo to pixels, and whether the photo is good enough to judge by."""
