@@ -1,0 +1,83 @@
+"""The bytes of a photo, from wherever its reference points, within limits."""
+
+import asyncio
+import hashlib
+import random
+from typing import Self
+
+from schemas.image import ImageReference
+from workers.suggest.data_uri import read_data_uri
+from workers.suggest.errors import FetchFailedError, FetchRefusedError
+from workers.suggest.file_roots import FileRoots
+from workers.suggest.web import WebPhotos
+
+
+class Fetcher:
+    """Fetches photos by scheme: `data:`, `file:` and `http(s):`; to be entered in an event loop.
+
+    Args:
+        files: reads `file:` URIs.
+        web: asks for `http(s):` URIs.
+        timeout_s: seconds that one photo may take with all its tries.
+        tries: how often a photo is asked for while its failures may pass.
+        pause_s: the longest pause before the second try; it doubles for each further one.
+    """
+
+    def __init__(
+        self,
+        files: FileRoots,
+        web: WebPhotos,
+        *,
+        timeout_s: float = 10.0,
+        tries: int = 3,
+        pause_s: float = 0.2,
+    ) -> None:
+        self._files = files
+        self._web = web
+        self._timeout_s = timeout_s
+        self._tries = tries
+        self._pause_s = pause_s
+
+    async def __aenter__(self) -> Self:
+        await self._web.__aenter__()
+        return self
+
+    async def __aexit__(self, *details: object) -> None:
+        await self._web.__aexit__(*details)
+
+    async def fetch(self, reference: ImageReference) -> bytes:
+        """Return the bytes, checked against the size and SHA-256 that the reference states.
+
+        Raises:
+            FetchRefusedError: the photo may not be fetched, is not there or is not the one
+                that the reference describes.
+            FetchFailedError: it could not be fetched within the tries and the time.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                data = await self._persistently(reference.uri)
+        except TimeoutError as error:
+            raise FetchFailedError(f"took longer than {self._timeout_s} s") from error
+        if reference.size_bytes is not None and len(data) != reference.size_bytes:
+            raise FetchRefusedError(f"has {len(data)} bytes, not {reference.size_bytes}")
+        if reference.sha256 is not None and hashlib.sha256(data).hexdigest() != reference.sha256:
+            raise FetchRefusedError("differs from the SHA-256 of its reference")
+        return data
+
+    async def _persistently(self, uri: str) -> bytes:
+        for attempt in range(1, self._tries):
+            try:
+                return await self._once(uri)
+            except FetchFailedError:
+                # Jitter spreads the tries of many photos that failed together.
+                pause = self._pause_s * 2 ** (attempt - 1)
+                await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311
+        return await self._once(uri)
+
+    async def _once(self, uri: str) -> bytes:
+        scheme = uri.partition(":")[0].lower()
+        if scheme == "data":
+            return read_data_uri(uri)
+        if scheme == "file":
+            return await asyncio.to_thread(self._files.read, uri)
+        return await self._web.get(uri)
