@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-MAX_MESSAGE_BYTES = 2 * 1024 * 1024  # an event is at most 1 MiB; a dead letter adds headers
+from schemas.topics import MAX_DEAD_LETTER_BYTES
+
+Options = dict[str, str | int | float | bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,13 +19,13 @@ class ClientOptions:
     transaction_timeout_ms: int = 15_000
     extra: Mapping[str, str] = field(default_factory=dict)
 
-    def common(self) -> dict[str, object]:
+    def common(self) -> Options:
         """Return what every client is given."""
         return {"bootstrap.servers": self.bootstrap_servers, **self.extra}
 
-    def group_consumer(self, group: str) -> dict[str, object]:
+    def group_consumer(self, group: str) -> Options:
         """Return the options of the consumer whose offsets go into the transaction."""
-        options: dict[str, object] = {
+        options: Options = {
             **self.common(),
             "group.id": group,
             "enable.auto.commit": False,
@@ -39,14 +41,14 @@ class ClientOptions:
             # After its queue was full librdkafka pauses fetching for this long; the default of a
             # second starves a fast loop.
             "fetch.queue.backoff.ms": 5,
-            "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
+            "fetch.message.max.bytes": MAX_DEAD_LETTER_BYTES,
             "allow.auto.create.topics": False,
         }
         if self.instance_id is not None:
             options["group.instance.id"] = self.instance_id
         return options
 
-    def log_reader(self) -> dict[str, object]:
+    def log_reader(self) -> Options:
         """Return the options of a consumer that reads whole partitions outside of any group."""
         return {
             **self.common(),
@@ -56,11 +58,11 @@ class ClientOptions:
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 50,
-            "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
+            "fetch.message.max.bytes": MAX_DEAD_LETTER_BYTES,
             "allow.auto.create.topics": False,
         }
 
-    def transactional_producer(self, transactional_id: str) -> dict[str, object]:
+    def transactional_producer(self, transactional_id: str) -> Options:
         """Return the options of the producer of one worker process."""
         return {
             **self.common(),
@@ -69,6 +71,6 @@ class ClientOptions:
             "partitioner": "murmur2_random",
             "compression.type": "lz4",
             "linger.ms": 5,
-            "message.max.bytes": MAX_MESSAGE_BYTES,
+            "message.max.bytes": MAX_DEAD_LETTER_BYTES,
             "queue.buffering.max.messages": 1_000_000,
         }

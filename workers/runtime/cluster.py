@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from confluent_kafka.admin import AdminClient
 
 from workers.errors import ConfigurationError
+from workers.runtime.clients import Options
 
 
-def co_partitions(options: dict[str, object], topics: Iterable[str], *, timeout: float) -> int:
+def co_partitions(options: Options, topics: Iterable[str], *, timeout: float) -> int:
     """Return the number of partitions that all of the topics have.
 
     Args:

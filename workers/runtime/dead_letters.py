@@ -3,8 +3,7 @@
 from collections import deque
 from datetime import UTC, datetime
 
-from schemas.dead_letter import DeadLetter
-from schemas.topics import dead_letter_topic
+from schemas.dead_letter import DeadLetter, dead_letter_topic
 from workers.errors import WorkersError
 from workers.runtime.processing import Output, Rejected
 

@@ -11,14 +11,17 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
+
+from workers.runtime.clients import Options
 
 
-def high_watermark(options: dict[str, object], topic: str, partition: int) -> int:
+def high_watermark(options: Options, topic: str, partition: int) -> int:
     """Return the end of a partition, records of open transactions included."""
     where = TopicPartition(topic, partition)
     answer = AdminClient(options).list_offsets(
-        {where: OffsetSpec.latest()},
+        {where: OffsetSpec.latest()},  # type: ignore[no-untyped-call]
         isolation_level=IsolationLevel.READ_UNCOMMITTED,
         request_timeout=30.0,
     )
@@ -26,8 +29,8 @@ def high_watermark(options: dict[str, object], topic: str, partition: int) -> in
 
 
 def read_to_end(
-    consumer_options: dict[str, object],
-    admin_options: dict[str, object],
+    consumer_options: Options,
+    admin_options: Options,
     topic: str,
     partition: int,
     start: int,
@@ -67,7 +70,7 @@ def read_to_end(
                     continue
                 if error.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(error)
-                if message.offset() >= end:
+                if (message.offset() or 0) >= end:
                     return
     finally:
         consumer.close()

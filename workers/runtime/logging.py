@@ -115,7 +115,7 @@ class _Constant:
 
 def _bound(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     traceback = event.pop("exception", None)
-    bounded = {_text(str(key)): _plain(value, _MAX_DEPTH) for key, value in event.items()}
+    bounded = {one_line(str(key)): _plain(value, _MAX_DEPTH) for key, value in event.items()}
     if traceback is not None:
         # The end of a traceback says most; its line breaks are ours.
         lines = str(traceback)[-_MAX_TRACEBACK:].split("\n")
@@ -128,20 +128,21 @@ def _plain(value: object, depth: int) -> object:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
-        return value if abs(value) < 1 << 63 else _text(hex(value))
+        return value if abs(value) < 1 << 63 else one_line(hex(value))
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, (bytes, bytearray)):
-        return _text(repr(bytes(value[:_MAX_TEXT])))
+        return one_line(repr(bytes(value[:_MAX_TEXT])))
     if isinstance(value, Mapping) and depth:
         items = list(value.items())[:_MAX_ITEMS]
-        return {_text(str(key)): _plain(item, depth - 1) for key, item in items}
+        return {one_line(str(key)): _plain(item, depth - 1) for key, item in items}
     if isinstance(value, (list, tuple, set, frozenset)) and depth:
         return [_plain(item, depth - 1) for item in list(value)[:_MAX_ITEMS]]
-    return _text(str(value))
+    return one_line(str(value))
 
 
-def _text(text: str) -> str:
+def one_line(text: str) -> str:
+    """Cut a text to size and escape what is not printable: breaks, escape sequences, halves."""
     cut = text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}... ({len(text)} characters)"
     return _CONTROL.sub(_escaped, cut)
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import cast
 
 import structlog
 from confluent_kafka import (
@@ -25,7 +26,7 @@ from workers.errors import WorkersError
 from workers.runtime.dead_letters import DeadLetters
 from workers.runtime.merge import TimestampMerge
 from workers.runtime.metrics import LoopMetrics
-from workers.runtime.processing import Output, Processor, Record, Rejected
+from workers.runtime.processing import Headers, Output, Processor, Record, Rejected
 from workers.runtime.transaction import (
     OutcomeUnknownError,
     TransactionAbortedError,
@@ -73,7 +74,7 @@ class TransactionalLoop:
         worker_faults: tuple[type[Exception], ...] = (),
         give_up_after: float = 90.0,
         on_beat: Callable[[], None] = lambda: None,
-        on_ready: Callable[[bool], None] = lambda ready: None,
+        on_ready: Callable[[bool], None] = lambda _ready: None,
     ) -> None:
         self._processor = processor
         self._consumer = consumer
@@ -84,7 +85,7 @@ class TransactionalLoop:
         self._metrics = metrics
         self._batch_max = batch_max_records
         self._batch_wait = batch_max_wait
-        self._worker_faults = (
+        self._worker_faults: tuple[type[Exception], ...] = (
             OSError,
             MemoryError,
             KafkaException,
@@ -183,21 +184,26 @@ class TransactionalLoop:
 
     def _record(self, message: Message) -> Record:
         kind, timestamp = message.timestamp()
+        topic, partition = self._origin(message)
         return Record(
-            topic=message.topic()[len(self._prefix) :],
-            partition=message.partition(),
-            offset=message.offset(),
+            topic=topic,
+            partition=partition,
+            offset=cast(int, message.offset()),
             timestamp_ms=0 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
-            key=message.key(),
-            value=message.value(),
-            headers=message.headers() or [],
+            key=cast("bytes | None", message.key()),
+            value=cast("bytes | None", message.value()),
+            headers=cast(Headers, message.headers() or []),
         )
+
+    def _origin(self, message: Message) -> tuple[str, int]:
+        """Return topic, by its contract name, and partition; a consumed message has both."""
+        return cast(str, message.topic())[len(self._prefix) :], cast(int, message.partition())
 
     def _consumer_event(self, error: KafkaError, message: Message) -> None:
         if error.code() == KafkaError._PARTITION_EOF:
-            topic = message.topic()[len(self._prefix) :]
-            self._merge.reached_end(topic, message.partition())
-            self._metrics.reached_end(topic, message.partition())
+            origin = self._origin(message)
+            self._merge.reached_end(*origin)
+            self._metrics.reached_end(*origin)
         elif error.fatal() or error.code() in (
             KafkaError.TOPIC_AUTHORIZATION_FAILED,
             KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -307,6 +313,9 @@ class TransactionalLoop:
         """
         missing = [self._topic_partition(t, partition) for t in self._inputs if t not in restored]
         committed = self._consumer.committed(missing, timeout=30.0) if missing else []
+        for tp in committed:
+            if tp.error is not None:
+                raise KafkaException(tp.error)
         starts = [
             TopicPartition(tp.topic, partition, tp.offset if tp.offset >= 0 else OFFSET_BEGINNING)
             for tp in committed

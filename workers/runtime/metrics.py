@@ -62,6 +62,7 @@ class _Position:
     last_arrived: int = -1
     last_committed: int = -1
     waiting_since: float = 0.0  # timestamp of the record that the lag is counted from, in seconds
+    end_seen: bool = False  # since the last records arrived
     end_reached: bool = False
 
 
@@ -113,21 +114,28 @@ class LoopMetrics:
             self._transactions.labels(outcome)  # a rate needs the 0 that it rises from
 
     def consumed(self, records: Iterable[Record]) -> None:
-        """Count records that were polled, in the order of their offsets."""
+        """Count records of one poll, in the order of their offsets, after its `reached_end`."""
         topics: Count[str] = Count()
+        arrived_in = []
         for record in records:
             topics[record.topic] += 1
             position = self._position(record.topic, record.partition)
             if position.last_arrived <= position.last_committed:  # nothing waited before it
                 position.waiting_since = record.timestamp_ms / 1000
             position.last_arrived = record.offset
-            position.end_reached = False
+            arrived_in.append(position)
+        for position in arrived_in:
+            # The end that the same poll met came after its records.
+            position.end_reached = position.end_seen
+        for position in arrived_in:
+            position.end_seen = False
         for topic, count in topics.items():
             self._consumed.labels(topic).inc(count)
 
     def reached_end(self, topic: str, partition: int) -> None:
         """Note that all records of a partition have been polled: its lag is 0 once they commit."""
-        self._position(topic, partition).end_reached = True
+        position = self._position(topic, partition)
+        position.end_seen = position.end_reached = True
 
     def committed(
         self,

@@ -5,16 +5,18 @@ import signal
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import structlog
 from confluent_kafka import Consumer
+from prometheus_client import CollectorRegistry
 
 from workers.errors import ConfigurationError
 from workers.runtime.clients import ClientOptions
 from workers.runtime.dead_letters import DeadLetters
-from workers.runtime.health import Health
+from workers.runtime.health import HealthServer, Heartbeat
 from workers.runtime.loop import TransactionalLoop
+from workers.runtime.metrics import LoopMetrics
 from workers.runtime.processing import Processor
 from workers.runtime.settings import Settings
 from workers.runtime.transaction import TransactionalProducer
@@ -49,6 +51,7 @@ def run_worker(
     name: str,
     inputs: Sequence[str],
     settings: Settings,
+    registry: CollectorRegistry,
     batch_max_records: int,
     batch_max_wait_ms: int,
     worker_faults: tuple[type[Exception], ...],
@@ -59,7 +62,8 @@ def run_worker(
         processor: what the worker does with records.
         name: of the worker, "stats" or "suggest": names its group and transactional id.
         inputs: contract names of its input topics, the leading one first.
-        settings: read once, here.
+        settings: of the process.
+        registry: what the process measures; the loop adds its own.
         batch_max_records: most records in one transaction.
         batch_max_wait_ms: how long the first record of a batch waits for company.
         worker_faults: errors of `process` that are no record's fault.
@@ -73,8 +77,21 @@ def run_worker(
     # A name of its own for each process, unless the operator vouches for one: then a restart
     # fences its predecessor at once instead of waiting for the transaction's time-out.
     instance = settings.instance_id or uuid.uuid4().hex
-    structlog.contextvars.bind_contextvars(worker=name)
-    with Health.serving(settings) as health:
+    heartbeat = Heartbeat()
+    with ExitStack() as stack:
+        tell_ready: Callable[[bool], None] = lambda _ready: None  # noqa: E731
+        if settings.health_port is not None:
+            server = stack.enter_context(
+                HealthServer(
+                    heartbeat,
+                    heartbeat_limit=settings.heartbeat_limit_ms / 1000,
+                    registry=registry,
+                    host=settings.health_host,
+                    port=settings.health_port,
+                )
+            )
+            tell_ready = server.ready
+            log.info("health served", port=server.port)
         loop = TransactionalLoop(
             processor,
             consumer=Consumer(options.group_consumer(group)),
@@ -88,16 +105,17 @@ def run_worker(
             dead_letters=DeadLetters(
                 max_ratio=settings.dead_letter_max_ratio, window=settings.dead_letter_window
             ),
+            metrics=LoopMetrics(registry),
             batch_max_records=batch_max_records,
             batch_max_wait=batch_max_wait_ms / 1000,
             max_idle=settings.max_idle_ms / 1000,
             worker_faults=worker_faults,
-            on_beat=health.beat,
-            on_ready=health.set_ready,
+            on_beat=heartbeat.beat,
+            on_ready=tell_ready,
         )
-        with _stopped_by_signals(loop.stop, grace=settings.shutdown_grace_ms / 1000):
-            log.info("worker started", group=group, inputs=list(inputs))
-            loop.run()
+        stack.enter_context(_stopped_by_signals(loop.stop, grace=settings.shutdown_grace_ms / 1000))
+        log.info("worker started", group=group, inputs=list(inputs))
+        loop.run()
     log.info("worker left")
 
 
@@ -115,7 +133,7 @@ def _stopped_by_signals(stop: Callable[[], None], *, grace: float) -> Iterator[N
     timer = threading.Timer(grace, overdue)
     timer.daemon = True
 
-    def handle(number: int, frame: object) -> None:
+    def handle(_number: int, _frame: object) -> None:
         stop()
         if not timer.is_alive():
             timer.start()

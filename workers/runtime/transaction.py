@@ -117,12 +117,13 @@ class TransactionalProducer:
             def report(
                 error: KafkaError | None, message: Message, where: tuple[str, int] = where
             ) -> None:
-                if error is None:
-                    written[where] = message.offset()
+                offset = message.offset()
+                if error is None and offset is not None:
+                    written[where] = offset
 
             self._enqueue(producer, output, report)
 
-    def _enqueue(self, producer: Producer, output: Output, report: Any) -> None:  # noqa: ANN401
+    def _enqueue(self, producer: Producer, output: Output, report: Any) -> None:
         while True:
             try:
                 producer.produce(

@@ -1,0 +1,321 @@
+"""The transactional loop on a real broker: exactly once through poison, faults and rebalances."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, Message, Producer
+from prometheus_client import CollectorRegistry
+
+from workers.errors import ConfigurationError
+from workers.runtime.clients import ClientOptions, Options
+from workers.runtime.cluster import co_partitions
+from workers.runtime.dead_letters import DeadLetterLimitError, DeadLetters
+from workers.runtime.loop import TransactionalLoop
+from workers.runtime.metrics import LoopMetrics
+from workers.runtime.processing import Output, Record, Rejected
+from workers.runtime.transaction import TransactionalProducer
+
+PARTITIONS = 2
+SALES, LISTINGS, ECHO = "sales", "listings", "echo"
+DEADLINE_S = 60.0
+
+
+class Echo:
+    """Copies each record; fails on a value that says so, as code with a fault would."""
+
+    def __init__(self) -> None:
+        self.held: set[int] = set()
+        self.changed = threading.Condition()
+        self.seen: list[tuple[str, int, int]] = []
+        self.provisional: list[tuple[str, int, int]] = []
+        self.starts: Mapping[str, int] = {}
+        self.before_commit: Callable[[], None] = lambda: None
+
+    def assigned(self, partition: int) -> Mapping[str, int]:
+        with self.changed:
+            self.held.add(partition)
+            self.changed.notify_all()
+        return self.starts
+
+    def revoked(self, partition: int) -> None:
+        with self.changed:
+            self.held.discard(partition)
+            self.changed.notify_all()
+
+    def wait_to_hold(self, count: int) -> None:
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.held) == count, DEADLINE_S)
+
+    def arrived(self, records: Sequence[Record]) -> None:
+        pass
+
+    def process(self, records: Sequence[Record]) -> Sequence[Output | Rejected]:
+        results: list[Output | Rejected] = []
+        for record in records:
+            assert record.partition in self.held
+            if record.value == b"faulty":
+                raise ValueError("this one cannot be processed")
+            if record.value == b"wrong":
+                results.append(Rejected(record, "decode", KeyError("no such field")))
+                continue
+            self.provisional.append((record.topic, record.partition, record.offset))
+            results.append(
+                Output(ECHO, record.partition, record.key, record.value, [], record.timestamp_ms)
+            )
+        self.before_commit()
+        return results
+
+    def committed(self, written: Mapping[tuple[str, int], int]) -> None:
+        self.seen += self.provisional
+        self.provisional = []
+
+    def aborted(self) -> None:
+        self.provisional = []
+
+    def due(self) -> bool:
+        return False
+
+
+class Running:
+    """A loop in a thread of its own."""
+
+    def __init__(self, loop: TransactionalLoop, processor: Echo) -> None:
+        self.loop, self.processor = loop, processor
+        self.error: BaseException | None = None
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.loop.run()
+        except BaseException as error:  # noqa: BLE001  handed to the test
+            self.error = error
+
+    def stop(self) -> None:
+        self.loop.stop()
+        self.thread.join(DEADLINE_S)
+        assert not self.thread.is_alive()
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def start(kafka: str, topic_prefix: str, make_topic: Callable[..., str]) -> Iterator[Start]:
+    for name in (SALES, LISTINGS, ECHO, f"{SALES}.dead-letter", f"{LISTINGS}.dead-letter"):
+        make_topic(topic_prefix + name, PARTITIONS)
+    running: list[Running] = []
+    options = ClientOptions(bootstrap_servers=kafka, transaction_timeout_ms=10_000)
+
+    def begin(
+        processor: Echo | None = None,
+        *,
+        identity: str | None = None,
+        batch: int = 50,
+        max_ratio: float = 0.5,
+    ) -> Running:
+        processor = processor or Echo()
+        group = f"{topic_prefix}echo"
+        loop = TransactionalLoop(
+            processor,
+            consumer=Consumer(options.group_consumer(group)),
+            producer=TransactionalProducer(
+                options.transactional_producer(f"{group}-{identity or len(running)}"),
+                physical=lambda topic: topic_prefix + topic,
+                timeout=10.0,
+            ),
+            inputs=[SALES, LISTINGS],
+            topic_prefix=topic_prefix,
+            dead_letters=DeadLetters(max_ratio=max_ratio, window=100),
+            metrics=LoopMetrics(CollectorRegistry()),
+            batch_max_records=batch,
+            batch_max_wait=0.005,
+            max_idle=0.02,
+        )
+        running.append(Running(loop, processor))
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.stop()
+
+
+@pytest.fixture
+def echoed(
+    topic_prefix: str, read_all: Callable[..., list[Message]]
+) -> Callable[[int], list[bytes]]:
+    """Waits until that many records were echoed, and returns their values."""
+
+    def wait(count: int) -> list[bytes]:
+        deadline = time.monotonic() + DEADLINE_S
+        while len(records := read_all(topic_prefix + ECHO)) < count:
+            assert time.monotonic() < deadline, f"{len(records)} of {count} after {DEADLINE_S} s"
+        return [record.value() or b"" for record in records]
+
+    return wait
+
+
+def numbered(count: int, *, tag: str = "", first: int = 0) -> list[dict[str, Any]]:
+    return [
+        {"key": b"k%d" % i, "value": f"{tag}{i}".encode(), "timestamp": 1_000 + i}
+        for i in range(first, first + count)
+    ]
+
+
+def test_every_record_of_both_inputs_is_echoed_once_across_two_members(
+    start: Start,
+    echoed: Callable[[int], list[bytes]],
+    produce: Callable[..., None],
+    topic_prefix: str,
+) -> None:
+    first = start()
+    produce(topic_prefix + SALES, numbered(300, tag="s"))
+    produce(topic_prefix + LISTINGS, numbered(300, tag="l"))
+    echoed(600)
+    second = start()
+    produce(topic_prefix + SALES, numbered(300, tag="s", first=300))
+    first.processor.wait_to_hold(1)
+    second.processor.wait_to_hold(1)
+    produce(topic_prefix + LISTINGS, numbered(300, tag="l", first=300))
+    values = echoed(1200)
+    first.stop()
+    produce(topic_prefix + SALES, numbered(100, tag="s", first=600))
+    values = echoed(1300)
+
+    assert Counter(values) == Counter(
+        [b"s%d" % i for i in range(700)] + [b"l%d" % i for i in range(600)]
+    )
+    assert first.error is None
+    assert second.processor.held == {0, 1}
+
+
+def test_the_inputs_of_a_partition_come_in_order_of_time(
+    start: Start,
+    echoed: Callable[[int], list[bytes]],
+    produce: Callable[..., None],
+    topic_prefix: str,
+) -> None:
+    sales = [dict(r, key=b"same") for r in numbered(200, tag="s")]
+    listings = [dict(r, key=b"same") for r in numbered(200, tag="l")]
+    produce(topic_prefix + SALES, sales)
+    produce(topic_prefix + LISTINGS, listings)
+    start(batch=7)
+    expected = [tag % i for i in range(200) for tag in (b"l%d", b"s%d")]  # ties: the listing first
+    assert echoed(400) == expected
+
+
+def test_faulty_records_are_found_one_by_one_and_set_aside_whole(
+    start: Start,
+    echoed: Callable[[int], list[bytes]],
+    produce: Callable[..., None],
+    read_all: Callable[..., list[Message]],
+    topic_prefix: str,
+) -> None:
+    records = numbered(100)
+    for bad, value in ((17, b"faulty"), (18, b"faulty"), (60, b"wrong")):
+        records[bad] |= {"key": b"key%d" % bad, "value": value, "headers": [("h", b"\x00\xff")]}
+    produce(topic_prefix + SALES, records)
+    start()
+    values = echoed(97)
+    assert Counter(values) == Counter(b"%d" % i for i in range(100) if i not in (17, 18, 60))
+
+    letters = read_all(f"{topic_prefix}{SALES}.dead-letter")
+    found = {letter.key(): (letter, dict(letter.headers() or [])) for letter in letters}
+    assert set(found) == {b"key17", b"key18", b"key60"}
+    assert len(letters) == 3
+    letter, headers = found[b"key17"]
+    assert letter.value() == b"faulty"
+    assert headers["h"] == b"\x00\xff"
+    assert headers["dead_letter_topic"] == SALES.encode()
+    assert headers["dead_letter_stage"] == b"process"
+    assert headers["dead_letter_error_class"] == b"ValueError"
+    assert headers["dead_letter_message"] == b"this one cannot be processed"
+    assert int(headers["dead_letter_attempt"] or b"0") > 1
+    assert found[b"key60"][1]["dead_letter_stage"] == b"decode"
+    assert found[b"key60"][1]["dead_letter_attempt"] == b"1"
+
+
+def test_too_many_dead_letters_stop_the_worker_and_commit_nothing_of_the_batch(
+    start: Start,
+    produce: Callable[..., None],
+    read_all: Callable[..., list[Message]],
+    topic_prefix: str,
+) -> None:
+    produce(topic_prefix + SALES, [{"key": b"k", "value": b"wrong"} for _ in range(200)])
+    stopped = start(batch=20, max_ratio=0.3)
+    stopped.thread.join(DEADLINE_S)
+    assert isinstance(stopped.error, DeadLetterLimitError)
+    # 30 of a window of 100 may fail: one batch of 20 goes through, the second does not.
+    assert len(read_all(f"{topic_prefix}{SALES}.dead-letter")) == 20
+
+
+def test_a_fenced_producer_is_replaced_and_nothing_is_doubled(
+    start: Start,
+    kafka: str,
+    echoed: Callable[[int], list[bytes]],
+    produce: Callable[..., None],
+    topic_prefix: str,
+) -> None:
+    processor = Echo()
+    fenced = threading.Event()
+
+    def fence() -> None:
+        if not fenced.is_set() and processor.provisional:
+            fenced.set()
+            rival = Producer(
+                {"bootstrap.servers": kafka, "transactional.id": f"{topic_prefix}echo-same"}
+            )
+            rival.init_transactions(30)
+
+    processor.before_commit = fence
+    produce(topic_prefix + SALES, numbered(100))
+    one = start(processor, identity="same")
+    values = echoed(100)
+    assert fenced.is_set()
+    assert Counter(values) == Counter(b"%d" % i for i in range(100))
+    one.stop()
+    assert one.error is None
+
+
+def test_a_partition_starts_where_its_state_says(
+    start: Start,
+    echoed: Callable[[int], list[bytes]],
+    produce: Callable[..., None],
+    topic_prefix: str,
+) -> None:
+    records = [dict(r, partition=0) for r in numbered(50)]
+    produce(topic_prefix + SALES, records)
+    processor = Echo()
+    processor.starts = {SALES: 40}
+    start(processor)
+    assert sorted(echoed(10)) == [b"%d" % i for i in range(40, 50)]
+
+
+def test_a_restarted_worker_goes_on_where_the_transaction_ended(
+    start: Start,
+    echoed: Callable[[int], list[bytes]],
+    produce: Callable[..., None],
+    topic_prefix: str,
+) -> None:
+    produce(topic_prefix + SALES, numbered(80))
+    start().stop()  # may or may not have done some
+    produce(topic_prefix + SALES, numbered(80, first=80))
+    start()
+    assert Counter(echoed(160)) == Counter(b"%d" % i for i in range(160))
+
+
+def test_partition_counts_that_differ_are_refused(
+    kafka: str, make_topic: Callable[..., str], topic_prefix: str
+) -> None:
+    options: Options = {"bootstrap.servers": kafka}
+    two = make_topic(topic_prefix + "two", 2)
+    three = make_topic(topic_prefix + "three", 3)
+    assert co_partitions(options, [two], timeout=30) == 2
+    with pytest.raises(ConfigurationError, match="different numbers of partitions"):
+        co_partitions(options, [two, three], timeout=30)
+    with pytest.raises(ConfigurationError, match="secondsight topics"):
+        co_partitions(options, [two, topic_prefix + "absent"], timeout=30)
