@@ -2,9 +2,9 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import FailFast, Field
 
-from schemas.base import Category, Event, Id, UtcTime
+from schemas.base import MAX_EVENT_BYTES, Category, Event, Id, UtcTime
 from schemas.image import Images
 from schemas.money import Currency
 from schemas.statistics import Statistics
@@ -24,7 +24,7 @@ class ListingCreated(Event):
     images: Images
     listed_at: UtcTime
     brand: _Label | None = None
-    attributes: Annotated[tuple[_Label, ...], Field(max_length=64)] = ()
+    attributes: Annotated[tuple[_Label, ...], Field(max_length=64), FailFast()] = ()
     specifications: Annotated[dict[_Label, _Label], Field(max_length=64)] = {}
     title: Annotated[str, Field(max_length=1024)] | None = None
 
@@ -33,5 +33,7 @@ class ListingEnriched(ListingCreated):
     """The listing with the sold-price statistics as they stood when it was listed."""
 
     event_type: ClassVar[str] = "listing.enriched"
+    # The largest listing must still fit with its statistics, which take less than 1 KiB.
+    max_bytes: ClassVar[int] = MAX_EVENT_BYTES + 4096
 
     statistics: Statistics

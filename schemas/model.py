@@ -4,7 +4,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from schemas.base import Event, Id, UtcTime
+from schemas.base import PRINTABLE, Event, Id, UtcTime
+from schemas.image import MAX_URI_CHARACTERS
 
 
 class ModelPublished(Event):
@@ -13,9 +14,9 @@ class ModelPublished(Event):
     event_type: ClassVar[str] = "model.published"
 
     model_version: Id
-    uri: Annotated[str, Field(min_length=1, max_length=4096)]
+    uri: Annotated[str, Field(min_length=1, max_length=MAX_URI_CHARACTERS, pattern=PRINTABLE)]
     manifest_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     backbone: Id
-    metrics: dict[str, float] = {}
+    metrics: Annotated[dict[Id, float], Field(max_length=256)] = {}
     parent_version: Id | None = None
     published_at: UtcTime

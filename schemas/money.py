@@ -1,6 +1,7 @@
 """Money: an integer in minor units and the ISO 4217 currency it is in."""
 
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+import re
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +11,10 @@ from schemas.currencies import MINOR_UNIT_DIGITS
 from schemas.errors import CurrencyError
 
 MAX_MINOR_UNITS = 10**15  # exact in a double, and far above any second-hand price
+
+_MAX_TEXT = 64
+_EXACT = Context(prec=2 * _MAX_TEXT + 8)  # enough that only the wanted rounding happens
+_plain_number = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?").fullmatch
 
 
 def minor_unit_digits(currency: str) -> int:
@@ -68,13 +73,13 @@ class Money(BaseModel):
                 1..MAX_MINOR_UNITS (pydantic's ValidationError is a ValueError).
         """
         digits = minor_unit_digits(currency)
-        try:
-            amount = Decimal(text.strip())
-            if not amount.is_finite() or abs(amount.adjusted()) > 40:
-                raise ValueError(f"price {text!r} is not a finite number of sensible size")
-            minor = int(amount.scaleb(digits).to_integral_value(ROUND_HALF_EVEN))
-        except InvalidOperation:
-            raise ValueError(f"price {text!r} is not a number") from None
+        text = text.strip()
+        if len(text) > _MAX_TEXT or not _plain_number(text):
+            raise ValueError(f"price {text[:_MAX_TEXT]!r} is not a number")
+        amount = Decimal(text)
+        if abs(amount.adjusted()) > _MAX_TEXT:
+            raise ValueError(f"price {text!r} is not of a sensible size")
+        minor = int(amount.scaleb(digits, _EXACT).to_integral_value(ROUND_HALF_EVEN, _EXACT))
         return cls(amount_minor=minor, currency=currency)
 
     def to_decimal(self) -> Decimal:

@@ -1,13 +1,14 @@
 """The paper's 12 sold-price statistics as an enriched listing carries them."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from schemas.money import Currency
+from schemas.base import MAX_EXACT_INTEGER
+from schemas.money import MAX_MINOR_UNITS, Currency
 
-_Minor = Annotated[int, Field(ge=0, strict=True)]
+_Minor = Annotated[int, Field(ge=0, le=MAX_MINOR_UNITS, strict=True)]
 
 
 class Scope(StrEnum):
@@ -33,8 +34,19 @@ class ScopeStatistics(BaseModel):
     q2: _Minor
     q3: _Minor
     mean: _Minor
-    count: _Minor
+    count: Annotated[int, Field(ge=0, le=MAX_EXACT_INTEGER, strict=True)]
     source: Scope
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.q1 <= self.q2 <= self.q3:
+            raise ValueError("q1 <= q2 <= q3 does not hold")
+        if self.source is Scope.NONE:
+            if self.q3 or self.mean or self.count:
+                raise ValueError("q1, q2, q3, mean and count must be 0 where source is none")
+        elif not (self.q1 and self.mean):
+            raise ValueError("q1, q2, q3 and mean must be at least 1 where source is a scope")
+        return self
 
 
 class Statistics(BaseModel):

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
 from schemas.base import Category, Event, Id, UtcTime
 from schemas.money import Currency, PriceMinor
@@ -67,7 +67,7 @@ class ReuploadRequested(Event):
     listing_id: Id
     seller_id: Id
     category: Category
-    reasons: Annotated[tuple[Reason, ...], Field(min_length=1, max_length=16)]
+    reasons: Annotated[tuple[Reason, ...], Field(min_length=1, max_length=16), FailFast()]
     confidence: _Share | None = None
     model_version: Id
     listed_at: UtcTime
