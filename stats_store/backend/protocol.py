@@ -1,0 +1,26 @@
+"""What a store needs of the place that keeps its entries."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from stats_store.changelog import Change
+
+
+class Backend(Protocol):
+    """An ordered map from bytes to bytes. The first byte of a key is its column family.
+
+    One thread uses it at a time. Each call may block on the disk and may raise
+    StoreUnusableError when the disk is full or an entry cannot be read.
+    """
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a key, None where there is none."""
+
+    def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the entries whose key starts with `prefix`, at least one byte, in key order."""
+
+    def write(self, changes: Iterable[Change]) -> None:
+        """Apply changes: all of them, or after a crash or an error none."""
+
+    def close(self) -> None:
+        """Release the entries to the next user. Nothing may be called after it."""

@@ -1,0 +1,149 @@
+"""Entries in RocksDB, one column family by first byte of the key."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+from rocksdict import Rdict, WriteBatch, WriteOptions
+
+from stats_store.backend.options import RocksDBOptions
+from stats_store.changelog import Change, Family
+from stats_store.errors import StoreLockedError, StoreMismatchError, StoreUnusableError
+
+_COLUMN_FAMILIES = {family.value[0]: family.name.lower() for family in Family}
+_RESTORE = "move the folder away, and the state is restored from the changelog"
+
+
+class RocksDBBackend:
+    """Keeps entries in a folder.
+
+    The write-ahead log is not synced at each write: a killed process loses nothing, a machine
+    that crashes loses the last writes whole, and the changelog has them.
+    """
+
+    def __init__(self, database: Rdict, folder: Path) -> None:
+        self._database = database
+        self._folder = folder
+        self._maps = {
+            byte: database.get_column_family(name) for byte, name in _COLUMN_FAMILIES.items()
+        }
+        self._handles = {
+            byte: database.get_column_family_handle(name) for byte, name in _COLUMN_FAMILIES.items()
+        }
+        self._write_options = WriteOptions()
+
+    @classmethod
+    def open(cls, folder: Path, options: RocksDBOptions, first: Iterable[Change]) -> Self:
+        """Open the entries in a folder, which is created with the entries `first` if need be.
+
+        Raises:
+            StoreLockedError: the folder is open already, here or in another process.
+            StoreMismatchError: the folder holds something else.
+            StoreUnusableError: the folder cannot be read or is damaged. In each case nothing
+                in it was changed.
+        """
+        if not folder.is_dir() or not any(folder.iterdir()):
+            cls._create(folder, options, first)
+        if not (folder / "CURRENT").is_file():
+            raise StoreMismatchError(f"{folder} holds no store of statistics; {_RESTORE}")
+        try:
+            found = set(Rdict.list_cf(str(folder)))
+        except Exception as error:
+            raise _unusable(folder, error) from error
+        if found != {"default", *_COLUMN_FAMILIES.values()}:
+            raise StoreMismatchError(
+                f"{folder} holds a RocksDB that is no store of statistics; use another folder"
+            )
+        return cls(_open(folder, options), folder)
+
+    @classmethod
+    def _create(cls, folder: Path, options: RocksDBOptions, first: Iterable[Change]) -> None:
+        # Made beside its place and renamed, so that a crash leaves no half-made store in it.
+        unfinished = folder.with_name(folder.name + ".unfinished")
+        try:
+            if unfinished.is_dir():
+                shutil.rmtree(unfinished)
+            unfinished.mkdir(parents=True)
+        except OSError as error:
+            raise _not_created(folder, error) from error
+        backend = cls(_open(unfinished, options), unfinished)
+        try:
+            backend.write(first)
+        finally:
+            backend.close()
+        try:
+            unfinished.rename(folder)
+        except OSError as error:
+            raise _not_created(folder, error) from error
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a key, None where there is none."""
+        try:
+            value: bytes | None = self._maps[key[0]].get(key)
+        except Exception as error:
+            raise _unusable(self._folder, error) from error
+        return value
+
+    def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the entries whose key starts with `prefix`, in key order."""
+        found: list[tuple[bytes, bytes]] = []
+        try:
+            cursor = self._maps[prefix[0]].iter()
+            cursor.seek(prefix)
+            while cursor.valid():
+                key = cursor.key()
+                if not key.startswith(prefix):
+                    break
+                found.append((key, cursor.value()))
+                cursor.next()
+            cursor.status()
+        except Exception as error:
+            raise _unusable(self._folder, error) from error
+        return found
+
+    def write(self, changes: Iterable[Change]) -> None:
+        """Apply changes in one WriteBatch."""
+        batch = WriteBatch(raw_mode=True)
+        handles = self._handles
+        for key, value in changes:
+            if value is None:
+                batch.delete(key, handles[key[0]])
+            else:
+                batch.put(key, value, handles[key[0]])
+        try:
+            self._database.write(batch, self._write_options)
+        except Exception as error:
+            raise _unusable(self._folder, error) from error
+
+    def close(self) -> None:
+        """Flush the info log, release the lock."""
+        # The lock is held as long as anything refers to the database.
+        self._maps.clear()
+        self._handles.clear()
+        self._database.close()
+
+
+def _open(folder: Path, options: RocksDBOptions) -> Rdict:
+    set_up = options.to_rocksdict()
+    families = dict.fromkeys(_COLUMN_FAMILIES.values(), set_up)
+    try:
+        return Rdict(str(folder), set_up, column_families=families)
+    except Exception as error:
+        raise _unusable(folder, error) from error
+
+
+def _not_created(folder: Path, error: OSError) -> StoreUnusableError:
+    return StoreUnusableError(f"{folder} cannot be made ({error}); check the path and its rights")
+
+
+def _unusable(folder: Path, error: Exception) -> StoreUnusableError:
+    # The library raises plain Exception; the text is all that tells a lock from the rest.
+    text = " ".join(str(error).split())
+    if "lock" in text.lower() and "/LOCK" in text:
+        return StoreLockedError(
+            f"{folder} is in use by another process; stop it, or give this one another folder"
+        )
+    if "no space" in text.lower():
+        return StoreUnusableError(f"no space is left on the disk of {folder}: {text}")
+    return StoreUnusableError(f"{folder} cannot be used ({text}); {_RESTORE}")

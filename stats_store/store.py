@@ -1,0 +1,381 @@
+"""The statistics of one input partition: what was sold, in memory and durable."""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from schemas.sale import ItemSold, SaleReversed
+from stats_store import changelog
+from stats_store.backend.options import RocksDBOptions
+from stats_store.backend.protocol import Backend
+from stats_store.backend.rocksdb import RocksDBBackend
+from stats_store.changelog import CHANGELOG_POSITION_KEY, FORMAT_KEY, PARTITION_KEY, Change, Family
+from stats_store.errors import SaleConflictError, StoreMismatchError
+from stats_store.histogram import PriceHistogram
+from stats_store.partials import RemoteParts
+from stats_store.sales import (
+    ReversalOutcome,
+    SaleOutcome,
+    SaleRecord,
+    SaleState,
+    listing_prefix,
+    listing_prefix_of,
+    parked_record,
+    read_sale,
+    sale_key,
+    sold_content,
+    state_of,
+    with_state,
+)
+from stats_store.scope import ScopeKey, counted_scopes
+
+_HISTOGRAM = Family.HISTOGRAMS.value
+_PART_PREFIXES = (_HISTOGRAM + b"c", _HISTOGRAM + b"g")
+_PARTS = tuple(prefix[1] for prefix in _PART_PREFIXES)
+_RESTORE_BATCH = 5_000
+_EMPTY = PriceHistogram().to_bytes()
+
+ChangelogRecord = tuple[int, bytes, bytes | None]
+"""A record read from the changelog: offset, key, value."""
+
+
+class ListingHistograms(NamedTuple):
+    """The sold prices a listing is compared with; None where there are none. To be read only."""
+
+    seller: PriceHistogram | None
+    category: PriceHistogram | None
+    overall: PriceHistogram | None
+
+
+class PartitionStore:
+    """Sold prices of one input partition by seller, category and overall, and what was sold.
+
+    Sales and reversals are applied in memory and stay provisional until `commit` writes them,
+    the input positions and the position in the changelog in one step. `rollback` forgets them.
+    The life of a batch is: apply, `set_position`, `changes` (to be written to the changelog),
+    then `commit` or `rollback`. The store knows nothing of Kafka.
+
+    One thread uses a store at a time. Any call may raise StoreUnusableError when the disk
+    fails; nothing is lost then, and the store must be closed.
+    """
+
+    def __init__(self, backend: Backend, partition: int, *, cached_histograms: int) -> None:
+        """Use a backend that holds a store of this partition; `open` is for a folder."""
+        _check_identity(backend, partition)
+        self.partition = partition
+        self._backend = backend
+        self._cached_histograms = cached_histograms
+        self._clean: dict[bytes, PriceHistogram] = {}  # least recently changed first
+        self._changed: dict[bytes, PriceHistogram] = {}
+        self._sales: dict[bytes, bytes] = {}  # changed since the last commit
+        self._sales_of_listing: dict[bytes, list[bytes]] = {}  # keys of those, by listing
+        self._new_positions: dict[str, int] = {}
+        self._changes: list[Change] | None = None
+        self._unpublished: set[bytes] = set()
+        self._unpublished_at_commit: frozenset[bytes] = frozenset()
+        self._load_positions()
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        partition: int,
+        *,
+        options: RocksDBOptions,
+        cached_histograms: int = 20_000,
+    ) -> Self:
+        """Open the store in a folder of its own, which is made if need be.
+
+        Args:
+            folder: the RocksDB of this partition and nothing else.
+            partition: number of the input partition.
+            options: memory of RocksDB.
+            cached_histograms: how many histograms are kept decoded, 1 to 10 KiB each.
+
+        Raises:
+            StoreLockedError: another process has it open.
+            StoreMismatchError: it is of another partition, format version or program.
+            StoreUnusableError: it is damaged or cannot be read. Nothing was changed in it.
+        """
+        backend = RocksDBBackend.open(folder, options, identity(partition))
+        try:
+            return cls(backend, partition, cached_histograms=cached_histograms)
+        except BaseException:
+            backend.close()
+            raise
+
+    def apply_sale(self, sale: ItemSold) -> SaleOutcome:
+        """Count a sale once.
+
+        Raises:
+            SaleConflictError: a sale of the same ids and other content is known; nothing was
+                changed.
+        """
+        key = sale_key(sale.listing_id, sale.transaction_id)
+        content = sold_content(sale)
+        known = self._sale(key)
+        if known is None:
+            for name in counted_scopes(sale.currency, sale.seller_id, sale.category):
+                self._to_change(_HISTOGRAM + name).add(sale.price_minor)
+            self._remember(key, with_state(SaleState.SOLD, content))
+            return SaleOutcome.COUNTED
+        if state_of(known) is SaleState.PARKED:
+            self._remember(key, with_state(SaleState.REVERSED, content))
+            return SaleOutcome.ANNULLED
+        if known[1:] != content:
+            raise SaleConflictError(
+                f"listing {sale.listing_id!r} was sold in transaction {sale.transaction_id!r} "
+                f"before, and otherwise: {read_sale(known)}"
+            )
+        return SaleOutcome.DUPLICATE
+
+    def apply_reversal(self, reversal: SaleReversed) -> ReversalOutcome:
+        """Take back what the sale of these ids counted for, once; park what comes before it."""
+        key = sale_key(reversal.listing_id, reversal.transaction_id)
+        known = self._sale(key)
+        if known is None:
+            self._remember(key, parked_record(reversal))
+            return ReversalOutcome.PARKED
+        if state_of(known) is not SaleState.SOLD:
+            return ReversalOutcome.DUPLICATE
+        sold = read_sale(known)
+        for name in counted_scopes(sold.currency, sold.seller_id, sold.category):
+            self._to_change(_HISTOGRAM + name).remove(sold.price_minor)
+        self._remember(key, with_state(SaleState.REVERSED, known[1:]))
+        return ReversalOutcome.TAKEN_BACK
+
+    def histogram(self, key: ScopeKey) -> PriceHistogram | None:
+        """Return this partition's histogram as of now, to be read only; None without sales."""
+        histogram = self._histogram(_HISTOGRAM + key.to_bytes())
+        return histogram if histogram is not None and histogram.count else None
+
+    def sales_of(self, listing_id: str) -> list[SaleRecord]:
+        """Return what is known as of now of the sales of a listing, in order of their ids."""
+        prefix = listing_prefix(listing_id)
+        records = dict(self._backend.scan(prefix))
+        for key in self._sales_of_listing.get(prefix, ()):
+            records[key] = self._sales[key]
+        return [read_sale(records[key]) for key in sorted(records)]
+
+    def listing_histograms(
+        self,
+        *,
+        listing_id: str,
+        seller_id: str,
+        category: str,
+        currency: str,
+        remote: RemoteParts | None = None,
+    ) -> ListingHistograms:
+        """Return the histograms of a listing's three scopes, without sales of the listing itself.
+
+        `remote` adds what the other partitions have counted for the category and overall.
+        """
+        own = [sale for sale in self.sales_of(listing_id) if sale.state is SaleState.SOLD]
+
+        def of(key: ScopeKey) -> PriceHistogram | None:
+            here = self.histogram(key)
+            elsewhere = None if remote is None else remote.total(key, without=self.partition)
+            name = key.to_bytes()
+            taken = [
+                sale.price_minor
+                for sale in own
+                if name in counted_scopes(sale.currency, sale.seller_id, sale.category)
+            ]
+            if not taken and (here is None or elsewhere is None):
+                return here or elsewhere
+            both = PriceHistogram() if here is None else here.copy()
+            both.remove_many(taken)
+            if elsewhere is not None:
+                both.merge(elsewhere)
+            return both
+
+        return ListingHistograms(
+            of(ScopeKey.seller(currency, seller_id)),
+            of(ScopeKey.category(currency, category)),
+            of(ScopeKey.overall(currency)),
+        )
+
+    def position(self, topic: str) -> int | None:
+        """Return the offset to read next in an input topic, None where none was stored."""
+        return self._new_positions.get(topic, self._positions.get(topic))
+
+    def set_position(self, topic: str, next_offset: int) -> None:
+        """Say up to where an input topic is applied with this batch."""
+        self._new_positions[topic] = next_offset
+        self._changes = None
+
+    @property
+    def changelog_position(self) -> int:
+        """The offset to read next in the changelog to bring this store up to date."""
+        return self._changelog_position
+
+    def changes(self) -> list[Change]:
+        """Return all that changed since the last commit, by key, as the changelog's records."""
+        if self._changes is None:
+            changes: list[Change] = [(k, h.to_bytes()) for k, h in self._changed.items()]
+            changes += self._sales.items()
+            changes += [changelog.position_change(*new) for new in self._new_positions.items()]
+            changes.sort()
+            self._changes = changes
+        return self._changes
+
+    def commit(self, changelog_position: int) -> None:
+        """Make the batch durable in one step.
+
+        Args:
+            changelog_position: offset after the last of `changes` in the changelog.
+
+        Raises:
+            RuntimeError: `changes` was not asked for after the last change, so the changelog
+                cannot have it all.
+        """
+        if self._changes is None:
+            raise RuntimeError("a batch was to be committed that the changelog has not seen")
+        position = (CHANGELOG_POSITION_KEY, _number(changelog_position))
+        self._backend.write([*self._changes, position])
+        self._changelog_position = changelog_position
+        self._positions |= self._new_positions
+        self._clean |= self._changed
+        self._unpublished_at_commit = frozenset(self._unpublished)
+        self._forget()
+        surplus = len(self._clean) - self._cached_histograms
+        for key in list(islice(self._clean, max(surplus, 0))):
+            del self._clean[key]
+
+    def rollback(self) -> None:
+        """Forget all since the last commit."""
+        self._unpublished = set(self._unpublished_at_commit)
+        self._forget()
+
+    def restore(self, records: Iterable[ChangelogRecord]) -> int:
+        """Apply records of the changelog in the order of their offsets; return how many.
+
+        They are made durable batch by batch, so that a restore cut short goes on where it was.
+
+        Raises:
+            CorruptRecordError: a record is foreign; what came before its batch is applied.
+        """
+        remaining = iter(records)
+        applied = 0
+        while batch := list(islice(remaining, _RESTORE_BATCH)):
+            applied += self.restore_batch(batch)
+        return applied
+
+    def restore_batch(self, records: Sequence[ChangelogRecord]) -> int:
+        """Apply records of the changelog in one step with the position after them.
+
+        Records before `changelog_position` are in the store already and are left out.
+        What was not committed is rolled back. Returns how many were applied.
+
+        Raises:
+            CorruptRecordError: a record is foreign; none was applied.
+        """
+        self.rollback()
+        new = [record for record in records if record[0] >= self._changelog_position]
+        if not new:
+            return 0
+        for _, key, value in new:
+            changelog.check(key, value)
+        latest: dict[bytes, bytes | None] = {key: value for _, key, value in new}
+        next_offset = new[-1][0] + 1
+        latest[CHANGELOG_POSITION_KEY] = _number(next_offset)
+        self._backend.write(latest.items())
+        for key in latest:
+            self._clean.pop(key, None)
+        self._load_positions()
+        return len(new)
+
+    def take_unpublished_parts(self) -> list[tuple[bytes, bytes]]:
+        """Return category and global histograms that changed since they were last taken.
+
+        They are keyed by the byte form of their ScopeKey, sorted, and count as published once
+        the batch is committed; after `rollback` they are unpublished again.
+        """
+        taken = []
+        for key in sorted(self._unpublished):
+            histogram = self._histogram(key)
+            taken.append((key[1:], _EMPTY if histogram is None else histogram.to_bytes()))
+        self._unpublished = set()
+        return taken
+
+    def reconcile_parts(self, published: dict[bytes, bytes]) -> None:
+        """Mark as unpublished what differs from what this partition has published.
+
+        To be called after a restore, between batches: the parts are published less often than
+        they change, so the last ones before a crash may not have been.
+        """
+        held = {
+            key[1:]: part for prefix in _PART_PREFIXES for key, part in self._backend.scan(prefix)
+        }
+        for name in held.keys() | published.keys():
+            if held.get(name, _EMPTY) != published.get(name, _EMPTY):
+                self._unpublished.add(_HISTOGRAM + name)
+        self._unpublished_at_commit = frozenset(self._unpublished)
+
+    def close(self) -> None:
+        """Release the store; what was not committed is lost."""
+        self._backend.close()
+
+    def _sale(self, key: bytes) -> bytes | None:
+        known = self._sales.get(key)
+        return self._backend.get(key) if known is None else known
+
+    def _remember(self, key: bytes, record: bytes) -> None:
+        if key not in self._sales:
+            self._sales_of_listing.setdefault(listing_prefix_of(key), []).append(key)
+        self._sales[key] = record
+        self._changes = None
+
+    def _histogram(self, key: bytes) -> PriceHistogram | None:
+        histogram = self._changed.get(key) or self._clean.get(key)
+        if histogram is None:
+            stored = self._backend.get(key)
+            if stored is not None:
+                histogram = self._clean[key] = PriceHistogram.from_bytes(stored)
+        return histogram
+
+    def _to_change(self, key: bytes) -> PriceHistogram:
+        histogram = self._changed.get(key)
+        if histogram is None:
+            histogram = self._histogram(key) or PriceHistogram()
+            self._clean.pop(key, None)
+            self._changed[key] = histogram
+        if key[1] in _PARTS:
+            self._unpublished.add(key)
+        return histogram
+
+    def _forget(self) -> None:
+        self._changed = {}
+        self._sales = {}
+        self._sales_of_listing = {}
+        self._new_positions = {}
+        self._changes = None
+
+    def _load_positions(self) -> None:
+        self._positions = changelog.positions(self._backend.scan(Family.META.value))
+        stored = self._backend.get(CHANGELOG_POSITION_KEY)
+        self._changelog_position = 0 if stored is None else int.from_bytes(stored, "little")
+
+
+def identity(partition: int) -> list[Change]:
+    """Return the entries by which a store tells whose it is; a new one starts with them."""
+    return [(FORMAT_KEY, _number(changelog.FORMAT_VERSION)), (PARTITION_KEY, _number(partition))]
+
+
+def _check_identity(backend: Backend, partition: int) -> None:
+    names = {FORMAT_KEY: "format", PARTITION_KEY: "partition"}
+    for key, expected in identity(partition):
+        found = backend.get(key)
+        if found is None:
+            raise StoreMismatchError("this is no store of statistics; use another folder")
+        if found != expected and expected is not None:
+            raise StoreMismatchError(
+                f"the store is of {names[key]} {int.from_bytes(found, 'little')}, not "
+                f"{int.from_bytes(expected, 'little')}; use another folder, or move it away, "
+                "and the state is restored from the changelog"
+            )
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(8, "little")
