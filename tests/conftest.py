@@ -65,7 +65,7 @@ def produce(kafka: str) -> Callable[..., None]:
             {
                 "bootstrap.servers": kafka,
                 "partitioner": "murmur2_random",
-                "message.max.bytes": 2 * 2**20,
+                "message.max.bytes": 4 * 2**20,
             }
         )
         for record in records:
@@ -98,7 +98,7 @@ def read_all(kafka: str) -> Callable[..., list[Message]]:
                 "isolation.level": isolation,
                 "enable.partition.eof": True,
                 "fetch.wait.max.ms": 50,
-                "fetch.message.max.bytes": 2 * 2**20,
+                "fetch.message.max.bytes": 4 * 2**20,
             }
         )
         try:

@@ -3,7 +3,6 @@
 import base64
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -12,23 +11,25 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from workers.errors import ConfigurationError, WorkersError
+from workers.errors import WorkersError
 from workers.local.folder import BrokerFolder
 from workers.local.jars import cache_folder, kafka_jars
 from workers.local.java import java_command
-from workers.local.properties import LOG4J, server_properties
+from workers.local.ports import LOOPBACK, choose_ports
+from workers.local.properties import server_properties
 from workers.runtime.settings import Settings
 
 START_TIMEOUT_S = 60.0  # it takes 3 s; a machine under heavy load may need far more
 STOP_TIMEOUT_S = 30.0  # more than the keeper grants the broker before it kills it
 PORT_ATTEMPTS = 3
-LAST_LINES = 6
 
+LOG_DIR = "kafka-logs"  # relative to the folder, whose name may hold what Kafka cannot take
+PROPERTIES = "server.properties"
 KEEPER = Path(__file__).with_name("keeper.py")
 
 
@@ -43,7 +44,7 @@ def kafka_for(
     data_dir: Path | None = None,
     say: Callable[[str], None] = _to_stderr,
 ) -> Iterator[str]:
-    """Yields bootstrap servers: the configured ones, else those of a broker started for the block.
+    """Yield bootstrap servers: the configured ones, else those of a broker started for the block.
 
     Args:
         settings: of which `kafka_bootstrap_servers` counts.
@@ -76,7 +77,7 @@ class LocalBroker:
         jar_folder: Path | None = None,
         say: Callable[[str], None] = _to_stderr,
     ) -> None:
-        """Prepares a broker; nothing is started yet.
+        """Prepare a broker; nothing is started yet.
 
         Args:
             data_dir: kept, and reopened by a later broker; None: temporary, removed at the end.
@@ -105,7 +106,7 @@ class LocalBroker:
         self.stop()
 
     def start(self) -> None:
-        """Starts the broker and returns when clients can create topics.
+        """Start the broker and return when clients can create topics.
 
         Raises:
             ConfigurationError: a retry will not help: the port or the folder is in use, the
@@ -119,7 +120,7 @@ class LocalBroker:
             raise
 
     def wait(self) -> None:
-        """Blocks until the broker ends by itself.
+        """Block until the broker ends by itself.
 
         Raises:
             WorkersError: always, for it has no reason to end; with the last lines of its log.
@@ -127,26 +128,28 @@ class LocalBroker:
         if self._keeper is None:
             raise RuntimeError("the broker has not been started")
         self._keeper.wait()
-        raise WorkersError(f"Kafka has ended unexpectedly. {self._last_words()}")
+        raise WorkersError(f"Kafka has ended unexpectedly. {self._folder.last_words()}")
 
     def stop(self) -> None:
-        """Stops the broker in order; without effect where it does not run."""
+        """Stop the broker in order; without effect where it does not run."""
         if self._keeper is not None:
             self._end_keeper(self._keeper)
             self._keeper = None
         self._cleanup.close()
 
     def _start(self) -> None:
-        java = java_command(kafka_jars(self._jar_folder, self._say))
+        java = java_command()
+        jars = kafka_jars(self._jar_folder, self._say)
+        java += ["-cp", os.pathsep.join(map(str, jars))]
         folder = BrokerFolder(self._named)
         self._cleanup.callback(folder.release)
         self._folder = folder
-        (folder.path / "log4j2.properties").write_text(LOG4J, encoding="utf-8")
+        java += folder.logging_options()
         for attempt in range(1, PORT_ATTEMPTS + 1):
-            port, controller_port = _free_ports(self._port)
-            self._write_properties(folder.path / "log", port, controller_port)
-            if not (folder.path / "log").exists():
+            port, controller_port = choose_ports(self._port)
+            if not (folder.path / LOG_DIR).exists():
                 self._format(java, port, controller_port)
+            self._write_properties(LOG_DIR, port, controller_port)
             self._keeper = self._run(java)
             try:
                 self._await_ready(self._keeper, port)
@@ -156,41 +159,41 @@ class LocalBroker:
                 if attempt == PORT_ATTEMPTS:
                     raise
             else:
-                self.bootstrap_servers = f"127.0.0.1:{port}"
+                self.bootstrap_servers = f"{LOOPBACK}:{port}"
                 return
 
-    def _write_properties(self, log_dir: Path, port: int, controller_port: int) -> Path:
-        path = self._folder.path / "server.properties"
+    def _write_properties(self, log_dir: str, port: int, controller_port: int) -> None:
         text = server_properties(log_dir=log_dir, port=port, controller_port=controller_port)
-        path.write_text(text, encoding="utf-8")
-        return path
+        (self._folder.path / PROPERTIES).write_text(text, encoding="utf-8")
 
     def _format(self, java: list[str], port: int, controller_port: int) -> None:
         # Formatted aside and then renamed: whoever is killed meanwhile leaves no half folder.
-        aside, final = self._folder.path / "log.new", self._folder.path / "log"
+        aside = self._folder.path / f"{LOG_DIR}.new"
         shutil.rmtree(aside, ignore_errors=True)
-        properties = self._write_properties(aside, port, controller_port)
+        self._write_properties(aside.name, port, controller_port)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*java, *self._logging(), "kafka.tools.StorageTool", "format"]
-        command += ["--standalone", "--cluster-id", cluster, "--config", str(properties)]
-        with self._console() as console:
-            done = subprocess.run(command, stdout=console, stderr=console, check=False)
+        command = [*java, "kafka.tools.StorageTool", "format", "--config", PROPERTIES]
+        command += ["--standalone", "--cluster-id", cluster]
+        with self._folder.console() as console:
+            done = subprocess.run(
+                command, stdout=console, stderr=console, cwd=self._folder.path, check=False
+            )
         if done.returncode != 0:
-            raise WorkersError(f"The folder for Kafka could not be made. {self._last_words()}")
-        aside.rename(final)
-        self._write_properties(final, port, controller_port)
+            words = self._folder.last_words()
+            raise WorkersError(f"The folder for Kafka could not be made. {words}")
+        aside.rename(self._folder.path / LOG_DIR)
 
     def _run(self, java: list[str]) -> "subprocess.Popen[bytes]":
         path = self._folder.path
         removed_at_end = str(path) if self._folder.temporary else ""
         keeper = [sys.executable, "-I", "-S", str(KEEPER), str(os.getpid()), removed_at_end]
-        with self._console() as console:
+        with self._folder.console() as console:
             return subprocess.Popen(
-                [*keeper, *java, *self._logging(), "kafka.Kafka", str(path / "server.properties")],
+                [*keeper, *java, "kafka.Kafka", PROPERTIES],
                 stdin=subprocess.PIPE,
                 stdout=console,
                 stderr=console,
-                cwd=path,  # where a crash of the JVM leaves its report
+                cwd=path,  # names in the configuration are relative to it
                 start_new_session=True,
                 pass_fds=[self._folder.lock],  # locked until the broker has ended, not only we
             )
@@ -199,7 +202,7 @@ class LocalBroker:
         deadline = time.monotonic() + START_TIMEOUT_S
         admin = AdminClient(
             {
-                "bootstrap.servers": f"127.0.0.1:{port}",
+                "bootstrap.servers": f"{LOOPBACK}:{port}",
                 "reconnect.backoff.ms": 20,
                 "reconnect.backoff.max.ms": 100,
                 "log_level": 0,  # it would tell of every refused connection until Kafka is up
@@ -213,10 +216,9 @@ class LocalBroker:
             except KafkaException:
                 pass
             if time.monotonic() > deadline:
-                raise WorkersError(
-                    f"Kafka did not start within {START_TIMEOUT_S:.0f} s. {self._last_words()}"
-                )
-        words = self._last_words()
+                words = self._folder.last_words()
+                raise WorkersError(f"Kafka did not start within {START_TIMEOUT_S:.0f} s. {words}")
+        words = self._folder.last_words()
         if "Address already in use" in words:
             raise _PortTakenError(f"Kafka found its port in use. {words}")
         raise WorkersError(f"Kafka ended while it was starting. {words}")
@@ -229,44 +231,6 @@ class LocalBroker:
             keeper.kill()  # the kernel then kills the broker
             keeper.wait()
 
-    def _logging(self) -> list[str]:
-        path = self._folder.path
-        return [
-            f"-Dsecondsight.log={path / 'server.log'}",
-            f"-Dlog4j2.configurationFile={path / 'log4j2.properties'}",
-        ]
-
-    def _console(self) -> IO[bytes]:
-        return (self._folder.path / "console.log").open("ab")
-
-    def _last_words(self) -> str:
-        path = self._folder.path
-        for log in (path / "server.log", path / "console.log"):
-            if log.exists() and (lines := _telling_lines(log)):
-                return "\n".join(["The last lines of its log:", *lines[-LAST_LINES:]])
-        return "It left no log."
-
 
 class _PortTakenError(WorkersError):
     """A port that was free a moment ago is in use."""
-
-
-def _free_ports(named: int | None) -> tuple[int, int]:
-    """Chooses the ports for clients and for the controller; raises ConfigurationError."""
-    with socket.socket() as clients, socket.socket() as controller:
-        # As Java does it: a port of a connection that was closed a moment ago is free.
-        clients.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            clients.bind(("127.0.0.1", named or 0))
-        except (OSError, OverflowError) as error:
-            raise ConfigurationError(
-                f"Kafka cannot listen on port {named}: {error}. Stop the program that uses the "
-                "port, or name another one with --port."
-            ) from error
-        controller.bind(("127.0.0.1", 0))
-        return clients.getsockname()[1], controller.getsockname()[1]
-
-
-def _telling_lines(log: Path) -> list[str]:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [line for line in lines if line.strip() and not line.startswith(("\tat ", "WARNING: "))]

@@ -5,9 +5,12 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import IO
 
 from workers.errors import ConfigurationError
+from workers.local.properties import LOG4J
 
+LAST_LINES = 6
 MIN_FREE_BYTES = 256 * 2**20  # enough for the logs of a demo; Kafka halts when a disk is full
 
 
@@ -54,9 +57,30 @@ class BrokerFolder:
                 f"{MIN_FREE_BYTES // 2**20}. Free some space or name another --data-dir."
             )
 
+    def logging_options(self) -> list[str]:
+        """Return the options of a JVM that runs in this folder and logs into it."""
+        (self.path / "log4j2.properties").write_text(LOG4J, encoding="utf-8")
+        return ["-Dlog4j2.configurationFile=log4j2.properties"]
+
+    def console(self) -> IO[bytes]:
+        """Open the file for what a process writes to its standard output and error."""
+        return (self.path / "console.log").open("ab")
+
+    def last_words(self) -> str:
+        """Return the last lines of what the broker logged, without stack traces."""
+        for log in (self.path / "server.log", self.path / "console.log"):
+            if log.exists() and (lines := _telling_lines(log)):
+                return "\n".join(["The last lines of its log:", *lines[-LAST_LINES:]])
+        return "It left no log."
+
     def release(self) -> None:
-        """Unlocks the folder, also for processes that inherited the lock; call it once."""
+        """Unlock the folder, also for processes that inherited the lock; call it once."""
         fcntl.flock(self.lock, fcntl.LOCK_UN)
         os.close(self.lock)
         if self.temporary:
             shutil.rmtree(self.path, ignore_errors=True)  # the keeper may have been faster
+
+
+def _telling_lines(log: Path) -> list[str]:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [line for line in lines if line.strip() and not line.startswith(("\tat ", "WARNING: "))]

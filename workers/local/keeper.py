@@ -6,7 +6,8 @@ it is no longer the parent), and the kernel kills the child should this program 
 PR_SET_PDEATHSIG alone would not do in the parent: it fires when the THREAD that started the child
 ends, and it cannot be set safely between fork and exec of a process with many threads.
 
-Usage: keeper.py PARENT_PID FOLDER COMMAND...   where FOLDER, unless empty, is removed at the end.
+Usage: keeper.py PARENT_PID FOLDER COMMAND...   where FOLDER, unless empty, is removed
+in place of a parent that is gone.
 """
 
 import ctypes
@@ -23,7 +24,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
-    """Runs the command to its end and returns its exit status, negative for a signal."""
+    """Run the command to its end and return its exit status, negative for a signal."""
     parent, folder, *command = sys.argv[1:]
     child = subprocess.Popen(
         command,
@@ -33,7 +34,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     threading.Thread(target=_watch, args=(int(parent), child), daemon=True).start()
     status = child.wait()
-    if folder:
+    if folder and os.getppid() != int(parent):
         shutil.rmtree(folder, ignore_errors=True)
     return status
 

@@ -20,7 +20,7 @@ LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl"
 
 
 def pin(version: str) -> dict[str, str]:
-    """Resolves Kafka `version` and returns each jar's coordinate with its SHA-256 in hex."""
+    """Resolve Kafka `version` and return each jar's coordinate with its SHA-256 in hex."""
     with tempfile.TemporaryDirectory() as folder:
         context = MavenContext(repo_cache=Path(folder))
         kafka = context.create_dependency(f"org.apache.kafka:kafka_2.13:{version}")
@@ -38,7 +38,7 @@ def pin(version: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Rewrites the list beside this module for the version named on the command line."""
+    """Rewrite the list beside this module for the version named on the command line."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("version", help="for example 4.3.1")
     version = parser.parse_args().version

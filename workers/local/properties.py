@@ -1,11 +1,9 @@
 """The configuration of the one-machine Kafka: one node that is both broker and controller."""
 
-from pathlib import Path
-
 LOG4J = """\
 appender.file.type = File
 appender.file.name = file
-appender.file.fileName = ${sys:secondsight.log}
+appender.file.fileName = server.log
 appender.file.append = false
 appender.file.layout.type = PatternLayout
 appender.file.layout.pattern = %d %p %m (%c{1})%n
@@ -14,8 +12,8 @@ rootLogger.appenderRef.file.ref = file
 """
 
 
-def server_properties(*, log_dir: Path, port: int, controller_port: int) -> str:
-    """The text of server.properties for a node whose listeners are on loopback only.
+def server_properties(*, log_dir: str, port: int, controller_port: int) -> str:
+    """Return the text of server.properties for a node whose listeners are on loopback only.
 
     Nothing expires by itself: a replay carries record timestamps of long ago, and whoever names a
     folder may come back to it after months. A topic's own retention still holds.
@@ -27,7 +25,7 @@ def server_properties(*, log_dir: Path, port: int, controller_port: int) -> str:
         "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "log.dirs": _escaped(log_dir),
+        "log.dirs": log_dir,
         "auto.create.topics.enable": "false",
         # One node holds one replica; few partitions, for each is a folder with four files.
         "offsets.topic.num.partitions": 8,
@@ -48,8 +46,3 @@ def server_properties(*, log_dir: Path, port: int, controller_port: int) -> str:
         "num.io.threads": 4,
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
-
-
-def _escaped(path: Path) -> str:
-    # In a Java properties file a backslash escapes; in log.dirs a comma separates.
-    return str(path).replace("\\", "\\\\")
