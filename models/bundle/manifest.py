@@ -1,0 +1,100 @@
+"""`bundle.json`: all that a bundle is besides its weights."""
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from models.dataset.cleaning import PriceLimits
+from models.extractors.preprocessing import Preprocessing
+from models.joint.ranges import RangeTable
+from schemas.base import Id, UtcTime
+from schemas.money import Currency
+from schemas.statistics import Statistics
+from stats_store.features import STATISTICS_WIDTH
+
+FORMAT_VERSION: Literal[1] = 1
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ImageNetwork(_Part):
+    """One extractor: its features are the next `width` columns of the input.
+
+    `fingerprint` names weights and preprocessing, so features cached under it can be used.
+    """
+
+    name: Id
+    backbone: Id
+    fingerprint: Annotated[str, Field(min_length=1, max_length=512)]
+    width: Annotated[int, Field(ge=1)]
+    file: FileName
+
+
+class Rule(_Part):
+    """The constraint that the operator chose (3.3.1, 3.3.2) and where the gate opens.
+
+    `score_threshold` is compared with the score s of the classification network; 0 is the
+    paper's `f_cls >= 0.5`.
+    """
+
+    name: Literal["percentile", "threshold"]
+    delta: Annotated[float, Field(gt=0, le=1)]
+    epsilon: Annotated[float, Field(gt=0)] | None = None
+    score_threshold: float
+
+
+class DataWindow(_Part):
+    """From the first listing or sale to the last, where the dataset has times."""
+
+    start: UtcTime
+    end: UtcTime
+
+    def holds(self, moment: datetime) -> bool:
+        """Tell whether a moment may be part of what the bundle learnt from."""
+        return moment <= self.end
+
+
+class Source(_Part):
+    """What the bundle learnt from."""
+
+    dataset: str
+    listings: int
+    sales: int
+    train: int
+    validation: int
+    test: int
+    window: DataWindow | None = None
+
+
+class Manifest(_Part):
+    """The content of `bundle.json`. `files` has the SHA-256 of every other file of the bundle."""
+
+    format_version: Literal[1] = FORMAT_VERSION
+    model_version: Annotated[str, Field(max_length=128)]
+    currency: Currency
+    image_networks: Annotated[tuple[ImageNetwork, ...], Field(min_length=1)]
+    preprocessing: Preprocessing
+    inputs: Annotated[int, Field(ge=1)]
+    statistics_schema_sha256: Sha256
+    target_mean: float
+    price_limits: PriceLimits
+    rule: Rule
+    ranges: RangeTable
+    source: Source
+    training: dict[str, JsonValue]
+    metrics: dict[str, JsonValue]
+    files: dict[FileName, Sha256]
+
+
+def statistics_schema_sha256() -> str:
+    """Return what changes when the statistics of an event or their columns change."""
+    layout = {"columns": STATISTICS_WIDTH, "event": Statistics.model_json_schema()}
+    return hashlib.sha256(json.dumps(layout, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,192 @@
+"""The statistics that training sees: as of listing time, exactly what serving would have sent.
+
+The live system (workers) merges sales and listings by time and answers a listing with the
+histograms as they stand. Here the same histograms are replayed over a dataset.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from models.dataset.rows import Dataset, ListingRow
+from schemas.money import MAX_MINOR_UNITS
+from schemas.statistics import Statistics
+from stats_store.features import statistics_of
+from stats_store.histogram import PriceHistogram
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSale:
+    """One sale, or its reversal, in the currency of the dataset; `moment` is None if unknown."""
+
+    transaction_id: str
+    listing_id: str
+    seller_id: str | None
+    category: str | None
+    price_minor: int
+    moment: datetime | None
+    reversed: bool = False
+
+
+def known_sales(dataset: Dataset, currency: str) -> list[KnownSale]:
+    """Return the sales of a dataset in one currency, those of no possible price left out.
+
+    They are the rows of `sales.csv`; where there are none, the listings' own prices, sold at
+    their `sold_at` if they have it.
+    """
+    if dataset.sales:
+        sales = [
+            KnownSale(
+                sale.transaction_id,
+                sale.listing_id,
+                sale.seller_id,
+                sale.category,
+                sale.price_minor,
+                sale.sold_at,
+                sale.reversed,
+            )
+            for sale in dataset.sales
+            if sale.currency == currency
+        ]
+    else:
+        sales = [
+            KnownSale(
+                listing.listing_id,
+                listing.listing_id,
+                listing.seller_id,
+                listing.category,
+                listing.price_minor,
+                listing.sold_at,
+            )
+            for listing in dataset.listings
+            if listing.price_minor is not None and listing.currency == currency
+        ]
+    return [sale for sale in sales if 1 <= sale.price_minor <= MAX_MINOR_UNITS]
+
+
+@dataclass(slots=True)
+class SalesHistograms:
+    """Histograms of sold prices by seller, by category and over all, in one currency.
+
+    A transaction counts once however often it is seen; a reversal takes back what was sold, and
+    one that comes before its sale cancels that sale.
+    """
+
+    currency: str
+    overall: PriceHistogram = field(default_factory=PriceHistogram)
+    categories: dict[str, PriceHistogram] = field(default_factory=dict)
+    sellers: dict[str, PriceHistogram] = field(default_factory=dict)
+    _sold: dict[str, KnownSale] = field(default_factory=dict)
+    _reversed: set[str] = field(default_factory=set)
+
+    def apply(self, sale: KnownSale) -> None:
+        """Count one sale, or take it back."""
+        transaction = sale.transaction_id
+        if sale.reversed:
+            if transaction not in self._reversed:
+                self._reversed.add(transaction)
+                sold = self._sold.get(transaction)
+                if sold is not None:
+                    self.take(sold)
+        elif transaction not in self._sold:
+            self._sold[transaction] = sale
+            if transaction not in self._reversed:
+                self.put(sale)
+
+    def put(self, sale: KnownSale) -> None:
+        """Add the price of a sale to its scopes."""
+        for histogram in self._scopes(sale):
+            histogram.add(sale.price_minor)
+
+    def take(self, sale: KnownSale) -> None:
+        """Take the price of a sale, added before, out of its scopes."""
+        for histogram in self._scopes(sale):
+            histogram.remove(sale.price_minor)
+
+    def statistics(self, seller_id: str | None, category: str | None) -> Statistics:
+        """Return the statistics of a listing as the histograms stand now."""
+        return statistics_of(
+            self.sellers.get(seller_id) if seller_id is not None else None,
+            self.categories.get(category) if category is not None else None,
+            self.overall,
+            self.currency,
+        )
+
+    def copy(self) -> "SalesHistograms":
+        """Return histograms that change apart from these."""
+        return SalesHistograms(
+            self.currency,
+            self.overall.copy(),
+            {name: histogram.copy() for name, histogram in self.categories.items()},
+            {name: histogram.copy() for name, histogram in self.sellers.items()},
+            dict(self._sold),
+            set(self._reversed),
+        )
+
+    def _scopes(self, sale: KnownSale) -> list[PriceHistogram]:
+        histograms = [self.overall]
+        if sale.category is not None:
+            histograms.append(self.categories.setdefault(sale.category, PriceHistogram()))
+        if sale.seller_id is not None:
+            histograms.append(self.sellers.setdefault(sale.seller_id, PriceHistogram()))
+        return histograms
+
+
+def as_of_listing(
+    listings: Sequence[ListingRow],
+    sales: Iterable[KnownSale],
+    histograms: SalesHistograms,
+) -> list[Statistics]:
+    """Return for each listing the statistics that serving would have seen when it was listed.
+
+    Sales and listings are replayed in time order; at one moment the listing comes first. So a
+    listing sees the sales before it and never its own, nor a later one.
+
+    Args:
+        listings: all with `listed_at`, in any order.
+        sales: all with `moment`, in any order.
+        histograms: what was sold before the replay; the sales are added to it.
+    """
+    timeline: list[tuple[datetime, int, int]] = []  # listings are 0, so first at one moment
+    for item, listing in enumerate(listings):
+        if listing.listed_at is None:
+            raise ValueError(f"listing {listing.listing_id} has no time")
+        timeline.append((listing.listed_at, 0, item))
+    replayed = list(sales)
+    timeline += [
+        (sale.moment, 1, item) for item, sale in enumerate(replayed) if sale.moment is not None
+    ]
+    found: dict[int, Statistics] = {}
+    for _, is_sale, item in sorted(timeline):
+        if is_sale:
+            histograms.apply(replayed[item])
+        else:
+            listing = listings[item]
+            found[item] = histograms.statistics(listing.seller_id, listing.category)
+    return [found[item] for item in range(len(listings))]
+
+
+def leave_one_out(
+    listings: Sequence[ListingRow], sales: Iterable[KnownSale], currency: str
+) -> list[Statistics]:
+    """Return for each listing the statistics over all sales but its own.
+
+    For datasets without times. The sales of a listing are taken out of the histograms, which
+    are exact to undo, and put back for the next listing.
+    """
+    histograms = SalesHistograms(currency)
+    own: dict[str, list[KnownSale]] = {}
+    for sale in sales:
+        before = histograms.overall.count
+        histograms.apply(sale)
+        if histograms.overall.count > before:
+            own.setdefault(sale.listing_id, []).append(sale)
+    found = []
+    for listing in listings:
+        mine = own.get(listing.listing_id, [])
+        for sale in mine:
+            histograms.take(sale)
+        found.append(histograms.statistics(listing.seller_id, listing.category))
+        for sale in mine:
+            histograms.put(sale)
+    return found

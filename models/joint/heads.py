@@ -1,0 +1,43 @@
+"""The two feed-forward networks of Fig. 5: one class, two instances, no shared weights."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+HIDDEN = (1024, 256)  # the widths in Fig. 5
+
+
+class Head(nn.Module):
+    """`in -> 1024 -> 256 -> 1` with ReLU between: the price (f_reg) or the score s of f_cls.
+
+    Both return the bare number; f_cls of the paper is `sigmoid(s)`, which the losses apply
+    themselves because the cross-entropy is stable only on `s`.
+
+    Args:
+        width: columns of the input.
+        hidden: widths of the hidden layers.
+        dropout: share of hidden units left out in each training step (0 is the paper's form).
+        input_dropout: share of input columns left out in each training step.
+
+    Shapes: input `[N, width]`, output `[N]`.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        hidden: Sequence[int] = HIDDEN,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+    ) -> None:
+        layers: list[nn.Module] = [nn.Dropout(input_dropout)]
+        for size in hidden:
+            layers += [nn.Linear(width, size), nn.ReLU(), nn.Dropout(dropout)]
+            width = size
+        layers.append(nn.Linear(width, 1))
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, inputs: Tensor) -> Tensor:  # noqa: D102
+        output: Tensor = self.layers(inputs)
+        return output.squeeze(-1)

@@ -1,0 +1,87 @@
+"""The two networks with the scaling of their input and output: what a bundle holds as weights."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from models.joint.heads import HIDDEN, Head
+
+# Statistics over all sales hardly move from listing to listing. Scaled to unit variance, that
+# little would be noise written large, and with leave-one-out the listing's own price with it.
+MIN_STD = 0.05
+CLIP = 5.0  # in standard deviations: one absurd price in a small category's mean stays bounded
+
+
+class JointNetwork(nn.Module):
+    """f_reg and f_cls over raw inputs.
+
+    Raw columns are scaled to zero mean and unit variance over the training part; a column that
+    is not known (NaN) takes the mean, so 0. The price network learns around `target_mean`.
+
+    Shapes: input `[N, width]`; output log price `[N]` (natural, whole currency units) and score
+    `[N]` (f_cls is its sigmoid).
+    """
+
+    mean: Tensor
+    std: Tensor
+    target_mean: Tensor
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        hidden: Sequence[int] = HIDDEN,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.price = Head(width, hidden=hidden, dropout=dropout, input_dropout=input_dropout)
+        self.gate = Head(width, hidden=hidden, dropout=dropout, input_dropout=input_dropout)
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("std", torch.ones(width))
+        self.register_buffer("target_mean", torch.zeros(()))
+
+    def fit_scaling(self, inputs: npt.NDArray[np.float32], target_mean: float) -> None:
+        """Take mean and standard deviation of the columns of the training part `[N, width]`."""
+        known = np.isfinite(inputs)
+        count = np.maximum(known.sum(axis=0), 1)
+        mean = np.where(known, inputs, 0).sum(axis=0, dtype=np.float64) / count
+        squares = np.where(known, (inputs - mean) ** 2, 0).sum(axis=0, dtype=np.float64) / count
+        self.mean.copy_(torch.from_numpy(mean))
+        self.std.copy_(torch.from_numpy(np.maximum(np.sqrt(squares), MIN_STD)))
+        self.target_mean.fill_(target_mean)
+
+    def scale(self, inputs: Tensor) -> Tensor:
+        """Return the scaled columns `[N, width]` that the two heads read."""
+        known = torch.where(torch.isnan(inputs), self.mean, inputs)
+        return ((known - self.mean) / self.std).clamp(-CLIP, CLIP)
+
+    def heads(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
+        """Return centred log price and score `[N]` for scaled columns."""
+        return self.price(scaled), self.gate(scaled)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        price, score = self.heads(self.scale(inputs))
+        return price + self.target_mean, score
+
+    def save(self, path: Path) -> None:
+        """Write weights and scaling as safetensors."""
+        save_file({name: value.contiguous() for name, value in self.state_dict().items()}, path)
+
+    @classmethod
+    def load(cls, path: Path) -> "JointNetwork":
+        """Read what `save` wrote; the widths are those of the weights."""
+        state = load_file(path)
+        weights = [
+            state[name].shape
+            for name in state
+            if name.startswith("price.") and state[name].ndim == 2
+        ]
+        network = cls(weights[0][1], hidden=[shape[0] for shape in weights[:-1]])
+        network.load_state_dict(state)
+        return network.eval()

@@ -1,0 +1,195 @@
+"""From photos and statistics to a price: what serving and `secondsight price` call.
+
+On a CPU this runs in ONNX Runtime and never imports torch.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from models.bundle.folder import HEADS_ONNX_FILE, Bundle, read_bundle
+from models.errors import BundleError
+from models.extractors.onnx_runtime import OnnxExtractor
+from models.extractors.protocol import Features, Pixels
+from models.images.decode import decode_image
+from models.images.faults import Fault, judge
+from models.images.limits import DEFAULT_LIMITS, ImageLimits
+from schemas.money import MAX_MINOR_UNITS, minor_unit_digits
+from schemas.statistics import Scope, Statistics
+from stats_store.features import STATISTICS_WIDTH, feature_vector
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedPhoto:
+    """A photo ready for the network: pixels `[3, S, S]`, and its faults, the worst first."""
+
+    pixels: Pixels
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What the two networks say of one listing; prices in minor units, low <= price <= high.
+
+    `confidence` is in 0..1 and at least 0.5 exactly where the listing is `qualified`.
+    """
+
+    price_minor: int
+    low_minor: int
+    high_minor: int
+    confidence: float
+    qualified: bool
+
+
+class Pricer:
+    """A loaded bundle. All methods may be called from several threads at once.
+
+    Attributes:
+        version: the bundle's `model_version`.
+        currency: ISO 4217 code of all its prices.
+        range_probability: share of sold prices that the ranges are made to hold.
+        width: image features of a listing.
+    """
+
+    def __init__(
+        self, bundle: Bundle, *, threads: int | None = None, limits: ImageLimits = DEFAULT_LIMITS
+    ) -> None:
+        """Load the networks of a bundle that was checked.
+
+        Args:
+            bundle: from `read_bundle`.
+            threads: cores that one call uses; all by default.
+            limits: what a photo may cost.
+
+        Raises:
+            BundleError: a file is not the network that the manifest speaks of.
+        """
+        manifest = bundle.manifest
+        self.version = manifest.model_version
+        self.currency = manifest.currency
+        self.range_probability = manifest.ranges.probability
+        self.width = sum(network.width for network in manifest.image_networks)
+        if self.width + STATISTICS_WIDTH != manifest.inputs:
+            raise BundleError(f"{bundle.folder}: the widths of the inputs do not add up")
+        self._bundle = bundle
+        self._limits = limits
+        self._extractors = [
+            OnnxExtractor(bundle.folder / network.file, threads)
+            for network in manifest.image_networks
+        ]
+        self._heads = _session(bundle.folder / HEADS_ONNX_FILE)
+        self._digits = minor_unit_digits(manifest.currency)
+
+    @classmethod
+    def load(cls, folder: Path, *, threads: int | None = None) -> "Pricer":
+        """Check a bundle folder and load it.
+
+        Raises:
+            BundleError: the bundle is not whole, or is for another version of this program.
+        """
+        return cls(read_bundle(folder), threads=threads)
+
+    def snapshot_statistics(self, category: str | None) -> Statistics:
+        """Return the statistics of a new seller's listing as they were in training."""
+        return self._bundle.snapshot.statistics(category)
+
+    def prepare(self, data: bytes) -> PreparedPhoto:
+        """Decode, judge and scale one photo; most of the time the interpreter lock is free.
+
+        Raises:
+            UnreadableImageError: the bytes are no photo or break a limit.
+        """
+        image = decode_image(data, self._limits)
+        return PreparedPhoto(self._bundle.manifest.preprocessing(image), judge(image))
+
+    def features(self, photos: Sequence[PreparedPhoto]) -> Features:
+        """Return the image features `[N, width]` of N photos; N may be 0."""
+        if not photos:
+            return np.empty((0, self.width), np.float32)
+        pixels = np.stack([photo.pixels for photo in photos])
+        return np.concatenate(
+            [extractor.features(pixels) for extractor in self._extractors], axis=1
+        )
+
+    def estimate(
+        self,
+        features: Features,
+        statistics: Sequence[Statistics],
+        categories: Sequence[str | None] | None = None,
+    ) -> list[Estimate]:
+        """Return an estimate for each of N listings.
+
+        Args:
+            features: `[N, width]`; of several photos of a listing, the mean.
+            statistics: `[N]`. Where no sale at all was known yet (source `none`), those of the
+                bundle's snapshot take their place.
+            categories: `[N]` category paths, for ranges by category; without them the ranges
+                are those of all categories together.
+
+        Raises:
+            ValueError: the lengths differ, or statistics are in another currency than the
+                bundle's: such a listing can never be answered by this bundle.
+        """
+        paths = categories if categories is not None else [None] * len(statistics)
+        if not len(features) == len(statistics) == len(paths):
+            raise ValueError(
+                f"{len(features)} features, {len(statistics)} statistics, {len(paths)} categories"
+            )
+        if not len(features):
+            return []
+        rows = np.stack(
+            [self._statistics_row(*pair) for pair in zip(statistics, paths, strict=True)]
+        )
+        prices, scores = self._heads.run(None, {"inputs": np.hstack([features, rows])})
+        return [
+            self._estimate(float(price), float(score), path)
+            for price, score, path in zip(prices, scores, paths, strict=True)
+        ]
+
+    def _statistics_row(self, statistics: Statistics, category: str | None) -> Features:
+        if statistics.currency != self.currency:
+            raise ValueError(
+                f"statistics in {statistics.currency}, but model {self.version} prices in "
+                f"{self.currency}"
+            )
+        if statistics.overall.source is Scope.NONE:
+            statistics = self.snapshot_statistics(category)
+        return feature_vector(statistics)
+
+    def _estimate(self, log_price: float, score: float, category: str | None) -> Estimate:
+        manifest = self._bundle.manifest
+        half_width = manifest.ranges.half_width(category)
+        low, price, high = (
+            self._minor_units(log_price + step) for step in (-half_width, 0.0, half_width)
+        )
+        # bounded, since exp(1000) overflows; the sigmoid is 0 or 1 to all digits long before
+        margin = max(-60.0, min(60.0, score - manifest.rule.score_threshold))
+        return Estimate(
+            price_minor=price,
+            low_minor=low,
+            high_minor=high,
+            confidence=1.0 / (1.0 + math.exp(-margin)),
+            qualified=score >= manifest.rule.score_threshold,
+        )
+
+    def _minor_units(self, log_price: float) -> int:
+        # bounded before exp, which overflows; log of MAX_MINOR_UNITS is about 34.5
+        amount = math.exp(min(log_price, 50.0)) * 10.0**self._digits
+        return max(1, min(MAX_MINOR_UNITS, round(amount)))
+
+
+def _session(path: Path) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1  # 3 million multiplications a row: threads only cost here
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}") from None
+    except (RuntimeError, ValueError) as error:
+        raise BundleError(f"{path} is not an exported network: {error}") from None
