@@ -67,9 +67,9 @@ if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
 endef
 
 $(READY): pyproject.toml constraints.txt
-	@if ! $(BIN)/python -c 'import pip' 2>/dev/null; then \
+	@if ! $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	  $(find_python); "$$python" -m venv --clear .venv; fi
-	@echo "Installing into .venv, this once. torch is large: several GB, some minutes." >&2
+	@echo "Installing into .venv, this once. torch is large: 6 GB in all, some minutes." >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 	  --editable '.[local,dev]' --constraint constraints.txt
 	@touch $@

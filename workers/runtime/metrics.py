@@ -62,8 +62,8 @@ class _Position:
     last_arrived: int = -1
     last_committed: int = -1
     waiting_since: float = 0.0  # timestamp of the record that the lag is counted from, in seconds
-    end_seen: bool = False  # since the last records arrived
-    end_reached: bool = False
+    end_met: bool = False  # by a poll since the last records were counted
+    end_reached: bool = False  # behind the last record that arrived
 
 
 class LoopMetrics:
@@ -79,7 +79,7 @@ class LoopMetrics:
         self._positions: dict[tuple[str, int], _Position] = {}
         meter = _Meter(registry)
         self._consumed = meter.counter(
-            "records_consumed_total", "Records read from an input, again after an abort", "topic"
+            "records_consumed_total", "Records polled from an input", "topic"
         )
         self._produced = meter.counter(
             "records_produced_total", "Records written in committed transactions", "topic"
@@ -113,29 +113,24 @@ class LoopMetrics:
         for outcome in ("committed", "aborted", "unknown"):
             self._transactions.labels(outcome)  # a rate needs the 0 that it rises from
 
-    def consumed(self, records: Iterable[Record]) -> None:
+    def consumed(self, records: Sequence[Record]) -> None:
         """Count records of one poll, in the order of their offsets, after its `reached_end`."""
-        topics: Count[str] = Count()
-        arrived_in = []
         for record in records:
-            topics[record.topic] += 1
             position = self._position(record.topic, record.partition)
             if position.last_arrived <= position.last_committed:  # nothing waited before it
                 position.waiting_since = record.timestamp_ms / 1000
             position.last_arrived = record.offset
-            arrived_in.append(position)
-        for position in arrived_in:
-            # The end that the same poll met came after its records.
-            position.end_reached = position.end_seen
-        for position in arrived_in:
-            position.end_seen = False
-        for topic, count in topics.items():
+        for topic, partition in {(record.topic, record.partition) for record in records}:
+            position = self._position(topic, partition)
+            # An end that the same poll met lies behind its records; an earlier one no longer.
+            position.end_reached, position.end_met = position.end_met, False
+        for topic, count in Count(record.topic for record in records).items():
             self._consumed.labels(topic).inc(count)
 
     def reached_end(self, topic: str, partition: int) -> None:
         """Note that all records of a partition have been polled: its lag is 0 once they commit."""
         position = self._position(topic, partition)
-        position.end_seen = position.end_reached = True
+        position.end_met = position.end_reached = True
 
     def committed(
         self,
