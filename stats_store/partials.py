@@ -5,12 +5,24 @@ publishes its own part under the key of the statistic, in the partition of the t
 its number, and every reader adds up the parts. Histograms add, so the sum is exact.
 """
 
+from typing import Protocol
+
 from schemas.statistics import Scope
 from stats_store.errors import CorruptRecordError
 from stats_store.histogram import PriceHistogram
 from stats_store.scope import ScopeKey
 
 _KEPT_TOTALS = 4096
+
+
+class PartsOfOthers(Protocol):
+    """Whatever knows the sums of what the other partitions have published."""
+
+    def total(self, key: ScopeKey, *, without: int) -> PriceHistogram | None:
+        """Return the sum of all parts of a statistic but that of one partition, to be read only.
+
+        None means that no other partition has published a part.
+        """
 
 
 class RemoteParts:

@@ -13,7 +13,7 @@ from stats_store.backend.rocksdb import RocksDBBackend
 from stats_store.changelog import CHANGELOG_POSITION_KEY, FORMAT_KEY, PARTITION_KEY, Change, Family
 from stats_store.errors import SaleConflictError, StoreMismatchError
 from stats_store.histogram import PriceHistogram
-from stats_store.partials import RemoteParts
+from stats_store.partials import PartsOfOthers
 from stats_store.sales import (
     ReversalOutcome,
     SaleOutcome,
@@ -165,7 +165,7 @@ class PartitionStore:
         seller_id: str,
         category: str,
         currency: str,
-        remote: RemoteParts | None = None,
+        remote: PartsOfOthers | None = None,
     ) -> ListingHistograms:
         """Return the histograms of a listing's three scopes, without sales of the listing itself.
 
@@ -285,6 +285,11 @@ class PartitionStore:
             self._clean.pop(key, None)
         self._load_positions()
         return len(new)
+
+    @property
+    def has_unpublished_parts(self) -> bool:
+        """Whether `take_unpublished_parts` would return any."""
+        return bool(self._unpublished)
 
     def take_unpublished_parts(self) -> list[tuple[bytes, bytes]]:
         """Return category and global histograms that changed since they were last taken.

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "broker": "Run a real Apache Kafka on this machine.",
     "schemas": "Write the generated contract, or check that it is current.",
     "settings": "Show every setting and its value.",
+    "stats": "Keep sold-price statistics and write them into listings.",
     "topics": "Create the Kafka topics, or say what differs.",
 }
 

@@ -190,8 +190,8 @@ class TransactionalLoop:
             partition=partition,
             offset=cast(int, message.offset()),
             timestamp_ms=0 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
-            key=cast("bytes | None", message.key()),
-            value=cast("bytes | None", message.value()),
+            key=message.key(),
+            value=message.value(),
             headers=cast(Headers, message.headers() or []),
         )
 

@@ -1,0 +1,1 @@
+"""The stats worker: sales into statistics, statistics into listings."""
