@@ -70,7 +70,7 @@ class BrokerFolder:
         """Return the last lines of what the broker logged, without stack traces."""
         for log in (self.path / "server.log", self.path / "console.log"):
             if log.exists() and (lines := _telling_lines(log)):
-                return "\n".join(["The last lines of its log:", *lines[-LAST_LINES:]])
+                return f"The last lines of its log: {' | '.join(lines[-LAST_LINES:])}"
         return "It left no log."
 
     def release(self) -> None:
