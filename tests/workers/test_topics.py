@@ -1,14 +1,18 @@
 """Creating and comparing the topics of the contract, on a real cluster."""
 
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import typer
 from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient
+from typer.testing import CliRunner, Result
 
 from schemas.topics import DEAD_LETTER_TOPICS, TOPICS
+from workers.cli.topics import topics
 from workers.errors import ConfigurationError, WorkersError
 from workers.topics import TopicState, check_topics, create_topics, wanted_topics
 
@@ -144,3 +148,68 @@ def test_production_has_two_copies_in_step() -> None:
     assert {topic.replication_factor for topic in wanted} == {3}
     assert {topic.config["min.insync.replicas"] for topic in wanted} == {"2"}
     assert {topic.partitions for topic in wanted} == {1, 6}
+
+
+@pytest.fixture
+def command(
+    kafka: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """Runs `secondsight topics` with the arguments given, against this test's topics."""
+    monkeypatch.setenv("SECONDSIGHT_KAFKA_BOOTSTRAP_SERVERS", kafka)
+    monkeypatch.setenv("SECONDSIGHT_TOPIC_PREFIX", topic_prefix)
+    monkeypatch.setenv("COLUMNS", "200")
+    application = typer.Typer()
+    application.command()(topics)
+    return lambda *arguments: CliRunner().invoke(application, list(arguments))
+
+
+def test_the_command_creates_and_then_finds_nothing_to_do(
+    command: Callable[..., Result], topic_prefix: str
+) -> None:
+    created = command("--partitions", "2", "--json")
+    assert created.exit_code == 0
+    states = {state["name"]: state for state in json.loads(created.stdout)["topics"]}
+    assert set(states) == {topic_prefix + name for name in NAMES}
+    assert states[topic_prefix + "transactions"]["partitions"] == 2
+    assert states[topic_prefix + "transactions"]["created"] is True
+
+    again = command("--partitions", "2")
+    assert again.exit_code == 0
+    rows = [line for line in again.stdout.splitlines() if topic_prefix in line]
+    assert len(rows) == len(NAMES)
+    assert all("as it should be" in row for row in rows)
+    compacted = {row.split()[1] for row in rows if " yes " in row}
+    assert compacted == {
+        topic_prefix + name for name in ("models", "stats.changelog", "stats.partials")
+    }
+
+
+def test_the_command_refuses_another_number_of_partitions(
+    command: Callable[..., Result], topic_prefix: str
+) -> None:
+    assert command("--partitions", "2").exit_code == 0
+    differing = command("--partitions", "3")
+    assert isinstance(differing.exception, ConfigurationError)
+    assert differing.exception.exit_code == 3
+    assert f"{topic_prefix}transactions: it has 2 partitions, not 3" in str(differing.exception)
+    assert f"{topic_prefix}models:" not in str(differing.exception)
+    assert "differs" in differing.stdout
+
+
+def test_the_check_fails_while_topics_are_missing(command: Callable[..., Result]) -> None:
+    missing = command("--check")
+    assert isinstance(missing.exception, ConfigurationError)
+    assert missing.stdout.count("missing") >= len(NAMES)
+    assert command("--keep-all").exit_code == 0
+    kept = command("--check")  # for ever is longer than the contract asks, and may be meant so
+    assert kept.exit_code == 0
+    assert "retention.ms is -1, not 604800000" in kept.stdout
+
+
+def test_the_command_needs_a_cluster(
+    command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SECONDSIGHT_KAFKA_BOOTSTRAP_SERVERS")
+    result = command()
+    assert isinstance(result.exception, ConfigurationError)
+    assert "secondsight broker" in str(result.exception)
