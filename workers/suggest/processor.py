@@ -133,9 +133,10 @@ class SuggestProcessor:
         except EventError as error:
             return Rejected(record, "decode", error)
         assert isinstance(event, ListingEnriched)  # noqa: S101 - for the type checker
-        partition = partition_for(event.seller_id.encode(), self._partitions)
-        if partition != record.partition:
-            return _sent_on(record, partition)
+        seller = event.seller_id.encode()
+        home = partition_for(seller, self._partitions)
+        if home != record.partition:
+            return _sent_home(record, seller, home)
         for currency in (event.currency, event.statistics.currency):
             if currency != self._pricer.currency:
                 message = f"the model prices in {self._pricer.currency}, not in {currency}"
@@ -246,19 +247,12 @@ def _position(record: Record) -> _Position:
     return record.topic, record.partition, record.offset
 
 
-def _sent_on(record: Record, partition: int) -> Output:
+def _sent_home(record: Record, seller: bytes, home: int) -> Output:
     log.warning(
-        "record in another partition than its seller's, sent on",
+        "a record lies in another partition than its seller's, sending it on",
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
-        to_partition=partition,
+        to=home,
     )
-    return Output(
-        topic=LISTING_ENRICHED,
-        partition=partition,
-        key=record.key,
-        value=record.value,
-        headers=record.headers,
-        timestamp_ms=record.timestamp_ms,
-    )
+    return Output(LISTING_ENRICHED, home, seller, record.value, record.headers, record.timestamp_ms)
