@@ -3,24 +3,25 @@
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 from schemas.sale import ItemSold, SaleReversed
 from stats_store import changelog
 from stats_store.backend.options import RocksDBOptions
 from stats_store.backend.protocol import Backend
 from stats_store.backend.rocksdb import RocksDBBackend
-from stats_store.changelog import CHANGELOG_POSITION_KEY, FORMAT_KEY, PARTITION_KEY, Change, Family
-from stats_store.errors import SaleConflictError, StoreMismatchError
+from stats_store.changelog import CHANGELOG_POSITION_KEY, Change, Family
+from stats_store.errors import SaleConflictError
 from stats_store.histogram import PriceHistogram
+from stats_store.histogram_table import HistogramTable
+from stats_store.identity import check_identity, identity, local_number, read_local_number
 from stats_store.partials import PartsOfOthers
+from stats_store.sale_table import SaleTable
 from stats_store.sales import (
     ReversalOutcome,
     SaleOutcome,
     SaleRecord,
     SaleState,
-    listing_prefix,
-    listing_prefix_of,
     parked_record,
     read_sale,
     sale_key,
@@ -31,13 +32,19 @@ from stats_store.sales import (
 from stats_store.scope import ScopeKey, counted_scopes
 
 _HISTOGRAM = Family.HISTOGRAMS.value
-_PART_PREFIXES = (_HISTOGRAM + b"c", _HISTOGRAM + b"g")
-_PARTS = tuple(prefix[1] for prefix in _PART_PREFIXES)
+_PARTS = (b"c", b"g")  # first bytes of the keys of category and overall
 _RESTORE_BATCH = 5_000
 _EMPTY = PriceHistogram().to_bytes()
 
 ChangelogRecord = tuple[int, bytes, bytes | None]
 """A record read from the changelog: offset, key, value."""
+
+
+class OtherParts(Protocol):
+    """What other partitions have counted; see RemoteParts."""
+
+    def total(self, key: ScopeKey, *, without: int) -> PriceHistogram | None:
+        """Return the sum of all parts of a statistic but that of one partition."""
 
 
 class ListingHistograms(NamedTuple):
@@ -62,14 +69,11 @@ class PartitionStore:
 
     def __init__(self, backend: Backend, partition: int, *, cached_histograms: int) -> None:
         """Use a backend that holds a store of this partition; `open` is for a folder."""
-        _check_identity(backend, partition)
+        check_identity(backend, partition)
         self.partition = partition
         self._backend = backend
-        self._cached_histograms = cached_histograms
-        self._clean: dict[bytes, PriceHistogram] = {}  # least recently changed first
-        self._changed: dict[bytes, PriceHistogram] = {}
-        self._sales: dict[bytes, bytes] = {}  # changed since the last commit
-        self._sales_of_listing: dict[bytes, list[bytes]] = {}  # keys of those, by listing
+        self._histograms = HistogramTable(backend, kept=cached_histograms)
+        self._sales = SaleTable(backend)
         self._new_positions: dict[str, int] = {}
         self._changes: list[Change] | None = None
         self._unpublished: set[bytes] = set()
@@ -114,14 +118,14 @@ class PartitionStore:
         """
         key = sale_key(sale.listing_id, sale.transaction_id)
         content = sold_content(sale)
-        known = self._sale(key)
+        known = self._sales.get(key)
         if known is None:
             for name in counted_scopes(sale.currency, sale.seller_id, sale.category):
-                self._to_change(_HISTOGRAM + name).add(sale.price_minor)
-            self._remember(key, with_state(SaleState.SOLD, content))
+                self._to_change(name).add(sale.price_minor)
+            self._put_sale(key, with_state(SaleState.SOLD, content))
             return SaleOutcome.COUNTED
         if state_of(known) is SaleState.PARKED:
-            self._remember(key, with_state(SaleState.REVERSED, content))
+            self._put_sale(key, with_state(SaleState.REVERSED, content))
             return SaleOutcome.ANNULLED
         if known[1:] != content:
             raise SaleConflictError(
@@ -133,30 +137,26 @@ class PartitionStore:
     def apply_reversal(self, reversal: SaleReversed) -> ReversalOutcome:
         """Take back what the sale of these ids counted for, once; park what comes before it."""
         key = sale_key(reversal.listing_id, reversal.transaction_id)
-        known = self._sale(key)
+        known = self._sales.get(key)
         if known is None:
-            self._remember(key, parked_record(reversal))
+            self._put_sale(key, parked_record(reversal))
             return ReversalOutcome.PARKED
         if state_of(known) is not SaleState.SOLD:
             return ReversalOutcome.DUPLICATE
         sold = read_sale(known)
         for name in counted_scopes(sold.currency, sold.seller_id, sold.category):
-            self._to_change(_HISTOGRAM + name).remove(sold.price_minor)
-        self._remember(key, with_state(SaleState.REVERSED, known[1:]))
+            self._to_change(name).remove(sold.price_minor)
+        self._put_sale(key, with_state(SaleState.REVERSED, known[1:]))
         return ReversalOutcome.TAKEN_BACK
 
     def histogram(self, key: ScopeKey) -> PriceHistogram | None:
         """Return this partition's histogram as of now, to be read only; None without sales."""
-        histogram = self._histogram(_HISTOGRAM + key.to_bytes())
+        histogram = self._histograms.get(_HISTOGRAM + key.to_bytes())
         return histogram if histogram is not None and histogram.count else None
 
     def sales_of(self, listing_id: str) -> list[SaleRecord]:
         """Return what is known as of now of the sales of a listing, in order of their ids."""
-        prefix = listing_prefix(listing_id)
-        records = dict(self._backend.scan(prefix))
-        for key in self._sales_of_listing.get(prefix, ()):
-            records[key] = self._sales[key]
-        return [read_sale(records[key]) for key in sorted(records)]
+        return self._sales.of_listing(listing_id)
 
     def listing_histograms(
         self,
@@ -213,8 +213,8 @@ class PartitionStore:
     def changes(self) -> list[Change]:
         """Return all that changed since the last commit, by key, as the changelog's records."""
         if self._changes is None:
-            changes: list[Change] = [(k, h.to_bytes()) for k, h in self._changed.items()]
-            changes += self._sales.items()
+            changes = self._histograms.changes()
+            changes += self._sales.changes()
             changes += [changelog.position_change(*new) for new in self._new_positions.items()]
             changes.sort()
             self._changes = changes
@@ -232,21 +232,23 @@ class PartitionStore:
         """
         if self._changes is None:
             raise RuntimeError("a batch was to be committed that the changelog has not seen")
-        position = (CHANGELOG_POSITION_KEY, _number(changelog_position))
+        position = (CHANGELOG_POSITION_KEY, local_number(changelog_position))
         self._backend.write([*self._changes, position])
         self._changelog_position = changelog_position
         self._positions |= self._new_positions
-        self._clean |= self._changed
+        self._new_positions = {}
         self._unpublished_at_commit = frozenset(self._unpublished)
-        self._forget()
-        surplus = len(self._clean) - self._cached_histograms
-        for key in list(islice(self._clean, max(surplus, 0))):
-            del self._clean[key]
+        self._histograms.committed()
+        self._sales.forget()
+        self._changes = None
 
     def rollback(self) -> None:
         """Forget all since the last commit."""
+        self._new_positions = {}
         self._unpublished = set(self._unpublished_at_commit)
-        self._forget()
+        self._histograms.rolled_back()
+        self._sales.forget()
+        self._changes = None
 
     def restore(self, records: Iterable[ChangelogRecord]) -> int:
         """Apply records of the changelog in the order of their offsets; return how many.
@@ -279,10 +281,10 @@ class PartitionStore:
             changelog.check(key, value)
         latest: dict[bytes, bytes | None] = {key: value for _, key, value in new}
         next_offset = new[-1][0] + 1
-        latest[CHANGELOG_POSITION_KEY] = _number(next_offset)
+        latest[CHANGELOG_POSITION_KEY] = local_number(next_offset)
         self._backend.write(latest.items())
         for key in latest:
-            self._clean.pop(key, None)
+            self._histograms.replaced(key)
         self._load_positions()
         return len(new)
 
@@ -299,7 +301,7 @@ class PartitionStore:
         """
         taken = []
         for key in sorted(self._unpublished):
-            histogram = self._histogram(key)
+            histogram = self._histograms.get(key)
             taken.append((key[1:], _EMPTY if histogram is None else histogram.to_bytes()))
         self._unpublished = set()
         return taken
@@ -311,7 +313,9 @@ class PartitionStore:
         they change, so the last ones before a crash may not have been.
         """
         held = {
-            key[1:]: part for prefix in _PART_PREFIXES for key, part in self._backend.scan(prefix)
+            key[1:]: part
+            for scope in _PARTS
+            for key, part in self._backend.scan(_HISTOGRAM + scope)
         }
         for name in held.keys() | published.keys():
             if held.get(name, _EMPTY) != published.get(name, _EMPTY):
@@ -322,65 +326,17 @@ class PartitionStore:
         """Release the store; what was not committed is lost."""
         self._backend.close()
 
-    def _sale(self, key: bytes) -> bytes | None:
-        known = self._sales.get(key)
-        return self._backend.get(key) if known is None else known
-
-    def _remember(self, key: bytes, record: bytes) -> None:
-        if key not in self._sales:
-            self._sales_of_listing.setdefault(listing_prefix_of(key), []).append(key)
-        self._sales[key] = record
-        self._changes = None
-
-    def _histogram(self, key: bytes) -> PriceHistogram | None:
-        histogram = self._changed.get(key) or self._clean.get(key)
-        if histogram is None:
-            stored = self._backend.get(key)
-            if stored is not None:
-                histogram = self._clean[key] = PriceHistogram.from_bytes(stored)
-        return histogram
-
-    def _to_change(self, key: bytes) -> PriceHistogram:
-        histogram = self._changed.get(key)
-        if histogram is None:
-            histogram = self._histogram(key) or PriceHistogram()
-            self._clean.pop(key, None)
-            self._changed[key] = histogram
-        if key[1] in _PARTS:
+    def _to_change(self, name: bytes) -> PriceHistogram:
+        key = _HISTOGRAM + name
+        if name[:1] in _PARTS:
             self._unpublished.add(key)
-        return histogram
+        return self._histograms.to_change(key)
 
-    def _forget(self) -> None:
-        self._changed = {}
-        self._sales = {}
-        self._sales_of_listing = {}
-        self._new_positions = {}
+    def _put_sale(self, key: bytes, record: bytes) -> None:
+        self._sales.put(key, record)
         self._changes = None
 
     def _load_positions(self) -> None:
         self._positions = changelog.positions(self._backend.scan(Family.META.value))
         stored = self._backend.get(CHANGELOG_POSITION_KEY)
-        self._changelog_position = 0 if stored is None else int.from_bytes(stored, "little")
-
-
-def identity(partition: int) -> list[Change]:
-    """Return the entries by which a store tells whose it is; a new one starts with them."""
-    return [(FORMAT_KEY, _number(changelog.FORMAT_VERSION)), (PARTITION_KEY, _number(partition))]
-
-
-def _check_identity(backend: Backend, partition: int) -> None:
-    names = {FORMAT_KEY: "format", PARTITION_KEY: "partition"}
-    for key, expected in identity(partition):
-        found = backend.get(key)
-        if found is None:
-            raise StoreMismatchError("this is no store of statistics; use another folder")
-        if found != expected and expected is not None:
-            raise StoreMismatchError(
-                f"the store is of {names[key]} {int.from_bytes(found, 'little')}, not "
-                f"{int.from_bytes(expected, 'little')}; use another folder, or move it away, "
-                "and the state is restored from the changelog"
-            )
-
-
-def _number(value: int) -> bytes:
-    return value.to_bytes(8, "little")
+        self._changelog_position = 0 if stored is None else read_local_number(stored)

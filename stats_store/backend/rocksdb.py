@@ -1,6 +1,5 @@
 """Entries in RocksDB, one column family by first byte of the key."""
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
@@ -46,30 +45,28 @@ class RocksDBBackend:
         if not folder.is_dir() or not any(folder.iterdir()):
             cls._create(folder, options, first)
         if not (folder / "CURRENT").is_file():
-            raise StoreMismatchError(f"{folder} holds no store of statistics; {_RESTORE}")
+            raise _no_store(folder)
         try:
             found = set(Rdict.list_cf(str(folder)))
         except Exception as error:
             raise _unusable(folder, error) from error
         if found != {"default", *_COLUMN_FAMILIES.values()}:
-            raise StoreMismatchError(
-                f"{folder} holds a RocksDB that is no store of statistics; use another folder"
-            )
+            raise _no_store(folder)
         return cls(_open(folder, options), folder)
 
     @classmethod
     def _create(cls, folder: Path, options: RocksDBOptions, first: Iterable[Change]) -> None:
-        # Made beside its place and renamed, so that a crash leaves no half-made store in it.
+        # Made beside its place and renamed, so that a crash leaves no half-made store in it;
+        # what a crash has left there is made complete.
         unfinished = folder.with_name(folder.name + ".unfinished")
         try:
-            if unfinished.is_dir():
-                shutil.rmtree(unfinished)
-            unfinished.mkdir(parents=True)
+            unfinished.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _not_created(folder, error) from error
         backend = cls(_open(unfinished, options), unfinished)
         try:
             backend.write(first)
+            backend._database.flush_wal(sync=True)
         finally:
             backend.close()
         try:
@@ -131,6 +128,14 @@ def _open(folder: Path, options: RocksDBOptions) -> Rdict:
         return Rdict(str(folder), set_up, column_families=families)
     except Exception as error:
         raise _unusable(folder, error) from error
+
+
+def _no_store(folder: Path) -> StoreMismatchError:
+    # A damaged manifest lists no column families, so the two cannot be told apart.
+    return StoreMismatchError(
+        f"{folder} is damaged or is not a store of statistics: if it was one, {_RESTORE}; "
+        "otherwise use another folder"
+    )
 
 
 def _not_created(folder: Path, error: OSError) -> StoreUnusableError:

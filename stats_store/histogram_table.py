@@ -1,0 +1,60 @@
+"""The histograms of a store: the durable ones as far as they are used, and the changed ones."""
+
+from itertools import islice
+
+from stats_store.backend.protocol import Backend
+from stats_store.changelog import Change
+from stats_store.histogram import PriceHistogram
+
+
+class HistogramTable:
+    """Decoded histograms by the key of their entry.
+
+    Changed ones are held until they are durable; of the others the latest changed are kept, so
+    that few are read again. Since memory is bounded by their number, a batch is, too.
+    """
+
+    def __init__(self, backend: Backend, *, kept: int) -> None:
+        """Read from a backend; keep at most `kept` unchanged histograms from batch to batch."""
+        self._backend = backend
+        self._kept = kept
+        self._changed: dict[bytes, PriceHistogram] = {}
+        self._clean: dict[bytes, PriceHistogram] = {}  # least recently changed first
+
+    def get(self, key: bytes) -> PriceHistogram | None:
+        """Return a histogram as of now, to be read only; None where there never was one."""
+        histogram = self._changed.get(key) or self._clean.get(key)
+        if histogram is None:
+            stored = self._backend.get(key)
+            if stored is not None:
+                histogram = self._clean[key] = PriceHistogram.from_bytes(stored)
+        return histogram
+
+    def to_change(self, key: bytes) -> PriceHistogram:
+        """Return a histogram that will be changed; a new one where there never was one."""
+        histogram = self._changed.get(key)
+        if histogram is None:
+            histogram = self.get(key) or PriceHistogram()
+            self._clean.pop(key, None)
+            self._changed[key] = histogram
+        return histogram
+
+    def changes(self) -> list[Change]:
+        """Return the changed histograms, encoded, in no order."""
+        return [(key, histogram.to_bytes()) for key, histogram in self._changed.items()]
+
+    def committed(self) -> None:
+        """Take note that the changed histograms are durable."""
+        self._clean |= self._changed
+        self._changed = {}
+        surplus = len(self._clean) - self._kept
+        for key in list(islice(self._clean, max(surplus, 0))):
+            del self._clean[key]
+
+    def rolled_back(self) -> None:
+        """Forget the changed histograms."""
+        self._changed = {}
+
+    def replaced(self, key: bytes) -> None:
+        """Take note that the entry of a key has been written from elsewhere."""
+        self._clean.pop(key, None)
