@@ -39,7 +39,7 @@ class BrokerFolder:
         try:
             self._check()
         except ConfigurationError:
-            os.close(self.lock)
+            self.release()
             raise
 
     def _check(self) -> None:

@@ -188,8 +188,10 @@ def test_too_little_space_is_said_before_kafka_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.local.folder.MIN_FREE_BYTES", 1 << 62)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with pytest.raises(ConfigurationError, match=r"MiB are free .* Free some space"):
-        LocalBroker(data_dir=tmp_path).start()
+        LocalBroker().start()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_start_that_fails_shows_the_last_lines_of_the_log(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from workers.local.java import java_command
 
 
 @pytest.fixture
-def jar_folder(kafka: str, tmp_path: Path) -> Path:
-    """A folder of links to the jars that the session's broker has fetched."""
-    kafka_jars(cache_folder(), print)  # fetches them where a configured cluster is tested against
+def jar_folder(tmp_path: Path) -> Path:
+    """A folder of links to the jars in the user's cache."""
+    kafka_jars(cache_folder(), print)  # fetches them if no broker was started here before
     for jar in cache_folder().glob("*.jar"):
         (tmp_path / jar.name).symlink_to(jar)
     return tmp_path
