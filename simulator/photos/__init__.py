@@ -1,0 +1,1 @@
+"""Photos of things: drawn so that whatever moves the price can be seen."""
