@@ -3,13 +3,17 @@
 import asyncio
 import hashlib
 import random
+import re
 from typing import Self
 
 from schemas.image import ImageReference
+from workers.suggest.breaker import Breaker
 from workers.suggest.data_uri import read_data_uri
 from workers.suggest.errors import FetchFailedError, FetchRefusedError
 from workers.suggest.file_roots import FileRoots
 from workers.suggest.web import WebPhotos
+
+_WEB = re.compile("https?://", re.IGNORECASE)
 
 
 class Fetcher:
@@ -21,6 +25,7 @@ class Fetcher:
         timeout_s: seconds that one photo may take with all its tries.
         tries: how often a photo is asked for while its failures may pass.
         pause_s: the longest pause before the second try; it doubles for each further one.
+        breaker: leaves hosts alone that keep failing.
     """
 
     def __init__(
@@ -31,12 +36,14 @@ class Fetcher:
         timeout_s: float = 10.0,
         tries: int = 3,
         pause_s: float = 0.2,
+        breaker: Breaker | None = None,
     ) -> None:
         self._files = files
         self._web = web
         self._timeout_s = timeout_s
         self._tries = tries
         self._pause_s = pause_s
+        self._breaker = breaker or Breaker()
 
     async def __aenter__(self) -> Self:
         await self._web.__aenter__()
@@ -53,16 +60,35 @@ class Fetcher:
                 that the reference describes.
             FetchFailedError: it could not be fetched within the tries and the time.
         """
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                data = await self._persistently(reference.uri)
-        except TimeoutError as error:
-            raise FetchFailedError(f"took longer than {self._timeout_s} s") from error
+        data = await self._unless_resting(reference.uri)
         if reference.size_bytes is not None and len(data) != reference.size_bytes:
             raise FetchRefusedError(f"has {len(data)} bytes, not {reference.size_bytes}")
         if reference.sha256 is not None and hashlib.sha256(data).hexdigest() != reference.sha256:
             raise FetchRefusedError("differs from the SHA-256 of its reference")
         return data
+
+    async def _unless_resting(self, uri: str) -> bytes:
+        if not _WEB.match(uri):
+            return await self._in_time(uri)
+        host = re.split("[/?#]", uri, maxsplit=3)[2].lower()
+        self._breaker.check(host)
+        try:
+            data = await self._in_time(uri)
+        except FetchFailedError:
+            self._breaker.failed(host)
+            raise
+        except FetchRefusedError:
+            self._breaker.answered(host)
+            raise
+        self._breaker.answered(host)
+        return data
+
+    async def _in_time(self, uri: str) -> bytes:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._persistently(uri)
+        except TimeoutError as error:
+            raise FetchFailedError(f"took longer than {self._timeout_s} s") from error
 
     async def _persistently(self, uri: str) -> bytes:
         for attempt in range(1, self._tries):

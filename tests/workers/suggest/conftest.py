@@ -1,12 +1,44 @@
+from __future__ import annotations
+
 import asyncio
+import base64
 import gzip
 import threading
-from collections.abc import Iterator
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import pytest
 from aiohttp import web
+from PIL import Image
+from prometheus_client import CollectorRegistry
 
+from models.images.decode import decode_image
+from models.images.faults import Fault
+from models.pricer import Estimate, PreparedPhoto, Pricer
+from schemas import cloudevents
+from schemas.image import ImageReference
+from schemas.listing import ListingCreated, ListingEnriched
+from schemas.partitioner import partition_for
+from schemas.statistics import Scope, ScopeStatistics, Statistics
+from schemas.suggestion import PriceSuggested, ReuploadReason, ReuploadRequested
+from workers.runtime.metrics import SuggestMetrics
+from workers.runtime.processing import Output, Record, Rejected
+from workers.suggest.allow_list import AllowList
+from workers.suggest.fetch import Fetcher
+from workers.suggest.file_roots import FileRoots
+from workers.suggest.processor import SuggestProcessor
+from workers.suggest.web import WebPhotos
+
+PARTITIONS = 4
+DEADLINE_S = 20.0
+TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+HAPPENED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 PHOTO = bytes(range(256)) * 40
 
 
@@ -108,3 +140,187 @@ def host() -> Iterator[PhotoHost]:
 def photo() -> bytes:
     """What the host answers on /photo."""
     return PHOTO
+
+
+class MeanPricer:
+    """Prices a photo by its mean grey level: 10 units a level; below 50 the gate rejects.
+
+    A mean level below 10 is a photo fault (too dark).
+    """
+
+    version = "mean-1"
+    currency = "GBP"
+    range_probability = 0.8
+
+    def __init__(self) -> None:
+        self.passes: list[int] = []
+        self.during_pass: Callable[[], None] = lambda: None
+        self.prepared = threading.Semaphore(0)
+
+    def prepare(self, data: bytes) -> PreparedPhoto:
+        level = np.asarray(decode_image(data), dtype=np.float32).mean()
+        dark = (Fault(code=ReuploadReason.TOO_DARK, weight=0.5),)
+        self.prepared.release()
+        return PreparedPhoto(
+            pixels=np.full((3, 1, 1), level, np.float32), faults=dark if level < 10 else ()
+        )
+
+    def features(self, photos: Sequence[PreparedPhoto]) -> Any:
+        self.passes.append(len(photos))
+        self.during_pass()
+        return np.stack([photo.pixels.reshape(3) for photo in photos])
+
+    def estimate(
+        self, features: Any, statistics: Sequence[Statistics], categories: Sequence[str]
+    ) -> list[Estimate]:
+        assert len(features) == len(statistics) == len(categories)
+        return [
+            Estimate(
+                price_minor=round(level * 10),
+                low_minor=round(level * 9),
+                high_minor=round(level * 11),
+                confidence=0.5,
+                qualified=bool(level >= 50),
+            )
+            for level in features[:, 0].tolist()
+        ]
+
+
+class Scene:
+    """What tests of the processor say often."""
+
+    @staticmethod
+    def grey(level: int) -> str:
+        file = BytesIO()
+        Image.new("RGB", (16, 16), (level, level, level)).save(file, "PNG")
+        return Scene.data_uri(file.getvalue())
+
+    @staticmethod
+    def data_uri(data: bytes) -> str:
+        return "data:;base64," + base64.b64encode(data).decode()
+
+    @staticmethod
+    def enriched(
+        *uris: str, seller: str = "seller-1", currency: str = "GBP", **more: Any
+    ) -> ListingEnriched:
+        scope = ScopeStatistics(q1=1, q2=2, q3=3, mean=2, count=5, source=Scope.SELLER)
+        return ListingEnriched(
+            listing_id=more.pop("listing_id", "listing-1"),
+            seller_id=seller,
+            category="Toys",
+            currency=currency,
+            images=tuple(ImageReference(uri=uri) for uri in uris),
+            listed_at=HAPPENED,
+            statistics=Statistics(
+                currency=more.pop("statistics_currency", currency),
+                seller=scope,
+                category=scope,
+                overall=scope,
+            ),
+            **more,
+        )
+
+    @staticmethod
+    def record(event: ListingCreated, offset: int = 0, partition: int | None = None) -> Record:
+        home = partition_for(event.seller_id.encode(), PARTITIONS)
+        return Record(
+            topic="listing.enriched",
+            partition=home if partition is None else partition,
+            offset=offset,
+            timestamp_ms=1_700_000_000_000 + offset,
+            key=event.seller_id.encode(),
+            value=event.to_bytes(),
+            headers=cloudevents.encode(
+                event,
+                event_id=f"event-{offset}",
+                source="/secondsight/stats",
+                time=HAPPENED,
+                subject=event.listing_id,
+                traceparent=TRACE,
+            ),
+        )
+
+    @staticmethod
+    def read(result: Output | Rejected) -> PriceSuggested | ReuploadRequested:
+        assert isinstance(result, Output), result
+        event, _ = cloudevents.decode(
+            result.headers, result.value, accept=[PriceSuggested, ReuploadRequested]
+        )
+        assert isinstance(event, PriceSuggested | ReuploadRequested)
+        return event
+
+    @staticmethod
+    def answers(
+        processor: SuggestProcessor, *records: Record
+    ) -> list[PriceSuggested | ReuploadRequested]:
+        processor.arrived(records)
+        return [Scene.read(result) for result in processor.process(records)]
+
+    @staticmethod
+    def reasons(event: PriceSuggested | ReuploadRequested) -> list[tuple[str, int | None]]:
+        assert isinstance(event, ReuploadRequested), event
+        return [(reason.code.value, reason.image) for reason in event.reasons]
+
+    @staticmethod
+    def wait_until(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        ticks = threading.Event()
+        while not condition():
+            assert time.monotonic() < deadline
+            ticks.wait(0.005)
+
+
+@pytest.fixture
+def pricer() -> MeanPricer:
+    return MeanPricer()
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def build(
+    pricer: MeanPricer, registry: CollectorRegistry, tmp_path: Path
+) -> Callable[..., SuggestProcessor]:
+    """Gives a processor whose photos may come from `tmp_path` and from `host`."""
+
+    def build(
+        host: PhotoHost | None = None, *, timeout_s: float = DEADLINE_S, **options: Any
+    ) -> SuggestProcessor:
+        web = WebPhotos(
+            AllowList(["127.0.0.1"], ports=[host.port] if host else []),
+            allow_private=True,
+            max_bytes=1_000_000,
+        )
+        files = FileRoots([tmp_path], max_bytes=1_000_000)
+        return SuggestProcessor(
+            cast(Pricer, pricer),
+            Fetcher(files, web, timeout_s=timeout_s, pause_s=0.01),
+            SuggestMetrics(registry),
+            decode_threads=2,
+            partitions=PARTITIONS,
+            **options,
+        )
+
+    return build
+
+
+@pytest.fixture
+def start(
+    build: Callable[..., SuggestProcessor],
+) -> Iterator[Callable[..., SuggestProcessor]]:
+    """Gives a processor as `build` does, entered until the test ends."""
+    with ExitStack() as stack:
+        yield lambda *args, **options: stack.enter_context(build(*args, **options))
+
+
+@pytest.fixture
+def processor(start: Callable[..., SuggestProcessor]) -> SuggestProcessor:
+    return start()
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()

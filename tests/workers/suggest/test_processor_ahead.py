@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from schemas.image import ImageReference
+from schemas.suggestion import PriceSuggested
+from workers.suggest.preparation import Preparation
+from workers.suggest.processor import SuggestProcessor
+
+if TYPE_CHECKING:
+    from tests.workers.suggest.conftest import MeanPricer, PhotoHost, Scene
+
+PARTITIONS = 4
+DEADLINE_S = 20.0
+
+
+def test_an_aborted_batch_is_answered_the_same_again(
+    scene: Scene, processor: SuggestProcessor
+) -> None:
+    records = [scene.record(scene.enriched(scene.grey(g)), offset=g) for g in (30, 80, 130)]
+    processor.arrived(records)
+
+    first = list(processor.process(records))
+    processor.aborted()
+    halves = [*processor.process(records[:1]), *processor.process(records[1:])]
+
+    assert halves == first
+
+
+def test_photos_of_the_next_batch_are_decoded_while_one_is_in_the_network(
+    scene: Scene, start: Callable[..., SuggestProcessor], pricer: MeanPricer
+) -> None:
+    processor = start(photos_in_memory=1)
+    first = scene.record(scene.enriched(scene.grey(100)), offset=1)
+    second = scene.record(scene.enriched(scene.grey(110)), offset=2)
+    overlapped: list[bool] = []
+    # Two photos are prepared before the first pass over the network is allowed to end.
+    pricer.during_pass = lambda: overlapped.append(
+        all(pricer.prepared.acquire(timeout=DEADLINE_S) for _ in range(2))
+    )
+
+    processor.arrived([first, second])
+    processor.process([first])
+
+    assert overlapped == [True]
+
+
+def test_photos_are_fetched_once_though_seen_twice(
+    scene: Scene, start: Callable[..., SuggestProcessor], host: PhotoHost
+) -> None:
+    processor = start(host)
+    listing = scene.record(scene.enriched(host.url("/photo")))
+    processor.arrived([listing])
+    processor.arrived([listing])
+
+    processor.process([listing])
+
+    assert host.asked == ["/photo"]
+
+
+def test_few_photos_are_in_memory_at_once(
+    scene: Scene,
+    start: Callable[..., SuggestProcessor],
+    pricer: MeanPricer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    processor = start(photos_in_memory=3)
+    begun: list[int] = []
+    begin = Preparation.start
+
+    def counted(self: Preparation, images: Sequence[ImageReference], **about: Any) -> Any:
+        begun.append(len(images))
+        return begin(self, images, **about)
+
+    monkeypatch.setattr(Preparation, "start", counted)
+    counts = [2, 1, 1, 2, 5, 1]
+    records = [
+        scene.record(scene.enriched(*[scene.grey(100 + i)] * n), offset=i)
+        for i, n in enumerate(counts)
+    ]
+
+    processor.arrived(records)
+    assert begun == [2, 1]
+    events = [scene.read(result) for result in processor.process(records)]
+
+    assert begun == counts
+    assert [e.price_minor for e in events if isinstance(e, PriceSuggested)] == [
+        1000,
+        1010,
+        1020,
+        1030,
+        1040,
+        1050,
+    ]
+    assert pricer.passes == [3, 3, 5, 1]
+
+
+def test_a_revoked_partition_is_abandoned_and_can_come_back(
+    scene: Scene, start: Callable[..., SuggestProcessor], host: PhotoHost
+) -> None:
+    processor = start(host)
+    flaky = scene.record(scene.enriched(host.url("/stuck")), offset=1)
+    home = flaky.partition
+    processor.arrived([flaky])
+    scene.wait_until(lambda: host.asked == ["/stuck"])
+
+    processor.revoked((home + 1) % PARTITIONS)
+    processor.revoked(home)
+    instead = scene.record(scene.enriched(scene.grey(100)), offset=1)
+
+    # The same offset is read anew: what was under way for it is not waited for.
+    (event,) = scene.answers(processor, instead)
+    assert isinstance(event, PriceSuggested)
+
+
+def test_leaving_does_not_wait_for_photos_under_way(
+    scene: Scene, build: Callable[..., SuggestProcessor], host: PhotoHost
+) -> None:
+    entered = threading.Event()
+
+    def enter_and_leave() -> None:
+        with build(host, timeout_s=10 * DEADLINE_S) as processor:
+            processor.arrived([scene.record(scene.enriched(host.url("/stuck")))])
+            scene.wait_until(lambda: host.asked == ["/stuck"])
+            entered.set()
+
+    visitor = threading.Thread(target=enter_and_leave, daemon=True)
+    visitor.start()
+    visitor.join(DEADLINE_S)
+
+    assert entered.is_set()
+    assert not visitor.is_alive()
+
+
+def test_an_error_of_the_network_is_left_to_the_loop(
+    scene: Scene, processor: SuggestProcessor, pricer: MeanPricer
+) -> None:
+    records = [scene.record(scene.enriched(scene.grey(100)), offset=i) for i in range(2)]
+
+    def fail() -> None:
+        if pricer.passes[-1] > 1:
+            raise ValueError("the shapes do not fit")
+
+    pricer.during_pass = fail
+    processor.arrived(records)
+
+    with pytest.raises(ValueError, match="shapes"):
+        processor.process(records)
+    processor.aborted()
+    assert isinstance(scene.read(processor.process(records[:1])[0]), PriceSuggested)
+
+
+def test_answers_are_counted_when_they_are_committed(
+    scene: Scene, processor: SuggestProcessor, registry: CollectorRegistry
+) -> None:
+    records = [scene.record(scene.enriched(scene.grey(g)), offset=g) for g in (3, 20, 100, 120)]
+
+    def counted() -> list[float | None]:
+        return [
+            registry.get_sample_value("secondsight_suggestions_total"),
+            registry.get_sample_value("secondsight_reuploads_total", {"reason": "too_dark"}),
+            registry.get_sample_value(
+                "secondsight_reuploads_total", {"reason": "inadequate_information"}
+            ),
+        ]
+
+    processor.process(records)
+    processor.aborted()
+    assert counted() == [0, None, None]
+    processor.process(records)
+    processor.committed({})
+    processor.process(records[:1])
+    processor.committed({})
+
+    assert counted() == [2, 2, 1]
+    assert registry.get_sample_value("secondsight_image_fetches_total", {"outcome": "fetched"}) == 9
