@@ -77,24 +77,6 @@ def first_line(command: "subprocess.Popen[str]") -> str:
     return command.stdout.readline().strip()
 
 
-def test_a_named_folder_is_kept_and_reopened(tmp_path: Path) -> None:
-    folder = tmp_path / "odd, name: with $ and %"
-    with LocalBroker(data_dir=folder) as first:
-        write(first.bootstrap_servers, "kept", b"still here")
-
-        with pytest.raises(ConfigurationError, match="Another Kafka runs with its data in"):
-            LocalBroker(data_dir=folder).start()
-        port = int(first.bootstrap_servers.rpartition(":")[2])
-        with pytest.raises(ConfigurationError, match=f"port {port} .* name another one with --por"):
-            LocalBroker(port=port).start()
-        assert read_first(first.bootstrap_servers, "kept") == b"still here"
-    assert (folder / CLEAN).exists()
-
-    with LocalBroker(data_dir=folder, port=port) as second:
-        assert second.bootstrap_servers == first.bootstrap_servers
-        assert read_first(second.bootstrap_servers, "kept") == b"still here"
-
-
 # A second process shares every open file with the parent, and lives on: as with multiprocessing.
 PARENT = """
 import os, signal, sys
@@ -126,9 +108,16 @@ def test_it_ends_when_its_parent_is_killed(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_ends_when_its_keeper_is_killed_and_says_so(tmp_path: Path) -> None:
+def test_folder_and_port_are_its_own_until_it_ends(tmp_path: Path) -> None:
     with LocalBroker(data_dir=tmp_path) as broker:
-        ours = [p for p in children(os.getpid()) if p.cwd() == str(tmp_path)]
+        with pytest.raises(ConfigurationError, match="Another Kafka runs with its data in"):
+            LocalBroker(data_dir=tmp_path).start()
+        port = int(broker.bootstrap_servers.rpartition(":")[2])
+        with pytest.raises(ConfigurationError, match=rf"port {port} .* name another one with --po"):
+            LocalBroker(port=port).start()
+        write(broker.bootstrap_servers, "unharmed", b"1")
+
+        ours = [process for process in children(os.getpid()) if process.cwd() == str(tmp_path)]
         keeper = next(process for process in ours if process.ppid() == os.getpid())
         keeper.kill()
         with pytest.raises(WorkersError, match="ended unexpectedly"):
@@ -136,21 +125,30 @@ def test_it_ends_when_its_keeper_is_killed_and_says_so(tmp_path: Path) -> None:
         assert_gone(ours)
 
 
-@pytest.mark.parametrize("terminal", [True, False], ids=["ctrl-c", "sigterm"])
-def test_the_command_prints_its_address_and_stops_in_order(
-    terminal: bool, tmp_path: Path, started: list["subprocess.Popen[str]"]
+def test_the_command_prints_its_address_stops_in_order_and_reopens_its_folder(
+    tmp_path: Path, started: list["subprocess.Popen[str]"]
 ) -> None:
-    command = start(started, "-m", "workers.cli.main", "broker", "--data-dir", str(tmp_path))
-    address = first_line(command)
-    assert AdminClient({"bootstrap.servers": address}).list_topics(timeout=DEADLINE_S).brokers
-    processes = children(command.pid)
-    if terminal:
-        os.killpg(command.pid, signal.SIGINT)  # a terminal signals the whole foreground group
-    else:
-        command.send_signal(signal.SIGTERM)
-    assert command.wait(DEADLINE_S) == 0
+    folder = tmp_path / "odd, name: with $ and %"
+    command = ["-m", "workers.cli.main", "broker", "--data-dir", str(folder)]
+
+    first = start(started, *command)
+    address = first_line(first)
+    write(address, "kept", b"still here")
+    processes = children(first.pid)
+    os.killpg(first.pid, signal.SIGINT)  # a terminal signals the whole foreground group
+    assert first.wait(DEADLINE_S) == 0
     assert_gone(processes)
-    assert (tmp_path / CLEAN).exists()
+    assert (folder / CLEAN).exists()
+
+    second = start(started, *command, "--port", address.rpartition(":")[2])
+    assert first_line(second) == address
+    assert not (folder / CLEAN).exists()
+    assert read_first(address, "kept") == b"still here"
+    processes = children(second.pid)
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(DEADLINE_S) == 0
+    assert_gone(processes)
+    assert (folder / CLEAN).exists()
 
 
 def test_the_command_ends_with_3_where_a_retry_does_not_help(
