@@ -16,7 +16,20 @@ small = st.integers(1, 300)
 usual = st.integers(1, 10**6)
 any_size = st.integers(0, 50).flatmap(lambda bits: st.integers(1, min(2**bits, MAX_MINOR_UNITS)))
 price = st.one_of(small, usual, any_size)
-prices = st.lists(price, max_size=300)
+
+
+def many_prices(seed: int, size: int, spread: float) -> list[int]:
+    draw = np.random.default_rng(seed).lognormal(8.0, spread, size)
+    values: list[int] = np.clip(draw, 1, MAX_MINOR_UNITS).astype(np.int64).tolist()
+    return values
+
+
+few_prices = st.lists(price, max_size=40)
+# Hundreds of buckets, which are kept in another form than a few.
+prices = few_prices | st.builds(
+    many_prices, st.integers(0, 2**32), st.integers(60, 1500), st.floats(0.1, 4.0)
+)
+some_prices = prices.filter(bool)
 bounded = settings(max_examples=60, deadline=None)
 
 
@@ -73,8 +86,9 @@ def test_what_was_added_and_removed_leaves_no_trace(kept: list[int], gone: list[
     histogram.remove_many(np.array(gone, dtype=np.int64))
     assert histogram.to_bytes() == histogram_of(kept).to_bytes()
     assert (histogram.count, histogram.sum) == (len(kept), sum(kept))
-    for value in kept:
+    for value in kept[:50]:
         histogram.remove(value)
+    histogram.remove_many(kept[50:])
     assert histogram.to_bytes() == PriceHistogram().to_bytes()
 
 
@@ -91,7 +105,7 @@ def test_merge_is_the_union_and_subtract_undoes_it(first: list[int], second: lis
 
 
 @bounded
-@given(st.lists(price, min_size=1, max_size=300), st.integers(0, 1000), st.integers(1, 1000))
+@given(some_prices, st.integers(0, 1000), st.integers(1, 1000))
 def test_quantile_is_within_four_per_mille_of_the_nearest_rank(
     values: list[int], part: int, whole: int
 ) -> None:
@@ -104,7 +118,7 @@ def test_quantile_is_within_four_per_mille_of_the_nearest_rank(
 
 
 @bounded
-@given(st.lists(price, min_size=1, max_size=300))
+@given(some_prices)
 def test_quartiles_and_mean(values: list[int]) -> None:
     histogram = histogram_of(values)
     assert histogram.quartiles() == tuple(histogram.quantile(k, 4) for k in (1, 2, 3))
@@ -261,3 +275,12 @@ def test_a_count_that_no_histogram_can_hold_is_refused() -> None:
     body = bucket_of(300).to_bytes(2, "little") + count.to_bytes(8, "little")
     with pytest.raises(CorruptHistogramError, match="sum"):
         PriceHistogram.from_bytes(bytes([1, 8, width]) + total.to_bytes(width, "little") + body)
+
+
+def test_a_sum_that_the_buckets_cannot_have_is_refused() -> None:
+    encoded = bytearray(histogram_of([1000, 1000]).to_bytes())
+    assert encoded[3:5] == (2000).to_bytes(2, "little")
+    for total in (LOWEST[bucket_of(1000)] * 2 - 1, HIGHEST[bucket_of(1000)] * 2 + 1):
+        encoded[3:5] = int(total).to_bytes(2, "little")
+        with pytest.raises(CorruptHistogramError, match="sum"):
+            PriceHistogram.from_bytes(bytes(encoded))

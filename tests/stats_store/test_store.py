@@ -300,3 +300,12 @@ def test_restore_refuses_foreign_records_whole(
     with pytest.raises(CorruptRecordError):
         store.restore([good, (1, *foreign)])
     assert (count(store), store.changelog_position) == (0, 0)
+
+
+def test_an_empty_part_that_was_never_published_need_not_be(store: PartitionStore) -> None:
+    store.apply_sale(SALE)
+    store.apply_reversal(REVERSAL)
+    store.take_unpublished_parts()
+    commit(store, 1)
+    store.reconcile_parts({})
+    assert store.take_unpublished_parts() == []
