@@ -1,4 +1,4 @@
-"""EfficientNet-Lite2, pretrained on ImageNet: the small backbone that an ordinary install brings."""
+"""EfficientNet-Lite2, pretrained on ImageNet: the small backbone of an ordinary install."""
 
 import hashlib
 from functools import cached_property
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from models.errors import ModelsError
 from models.extractors.errors import WeightsMissingError
 from models.extractors.preprocessing import Preprocessing
 from models.extractors.protocol import Pixels

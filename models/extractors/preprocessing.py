@@ -44,5 +44,5 @@ class Preprocessing:
         # the gap lets Pillow shrink large images by whole steps first: the same to the eye
         resized = image.resize(side, _RESAMPLE[self.resample], reducing_gap=3.0)
         pixels = np.asarray(resized, dtype=np.float32)
-        scaled = (pixels - np.float32(self.mean)) / np.float32(self.std)
-        return np.ascontiguousarray(scaled.transpose(2, 0, 1), dtype=np.float32)
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        return np.ascontiguousarray(((pixels - mean) / std).transpose(2, 0, 1))
