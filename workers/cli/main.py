@@ -24,7 +24,9 @@ COMMANDS: Mapping[str, str] = {
     "broker": "Run a real Apache Kafka on this machine.",
     "schemas": "Write the generated contract, or check that it is current.",
     "settings": "Show every setting and its value.",
+    "simulate": "Write a dataset of a marketplace with a known price law.",
     "stats": "Keep sold-price statistics and write them into listings.",
+    "suggest": "Answer listings with a price or a request for better photos.",
     "topics": "Create the Kafka topics, or say what differs.",
 }
 

@@ -12,7 +12,9 @@ from stats_store.errors import StatsStoreError
 from workers.cli import main
 from workers.errors import BadDataError, ConfigurationError, WorkersError
 
-# These need no model, so they shall not wait for torch.
+# What a command must not wait for: torch where nothing is trained, and where there is no model
+# its runtime neither.
+SERVING = ("price", "suggest")
 LIGHT = ("broker", "record", "replay", "schemas", "settings", "simulate", "stats", "topics")
 
 
@@ -124,12 +126,13 @@ def test_every_command_of_the_catalogue_is_there(name: str) -> None:
     assert isinstance(command, typer.Typer) or command.__doc__
 
 
-@pytest.mark.parametrize("name", [name for name in LIGHT if name in main.COMMANDS])
-def test_a_command_without_a_model_does_not_import_torch(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in LIGHT + SERVING if name in main.COMMANDS])
+def test_a_command_imports_only_what_it_needs(name: str) -> None:
+    unwanted = {"torch", "torchvision"} | ({"onnxruntime"} if name in LIGHT else set())
     code = (
         "import sys; from workers.cli.main import run\n"
         f"assert run([{name!r}, '--help']) == 0\n"
-        "heavy = {'torch', 'torchvision', 'onnxruntime'} & set(sys.modules)\n"
+        f"heavy = {unwanted} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
