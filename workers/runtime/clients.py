@@ -1,11 +1,15 @@
 """Options of the librdkafka clients that the loop uses, each with its reason."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from schemas.topics import MAX_DEAD_LETTER_BYTES
+from workers.runtime.logging import LIBRDKAFKA
 
-Options = dict[str, str | int | float | bool]
+Options = dict[str, Any]
+"""Options of a librdkafka client, as its Python classes take them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +25,12 @@ class ClientOptions:
 
     def common(self) -> Options:
         """Return what every client is given."""
-        return {"bootstrap.servers": self.bootstrap_servers, **self.extra}
+        return {
+            "bootstrap.servers": self.bootstrap_servers,
+            # The client's own log lines take the way of ours.
+            "logger": logging.getLogger(LIBRDKAFKA),
+            **self.extra,
+        }
 
     def group_consumer(self, group: str) -> Options:
         """Return the options of the consumer whose offsets go into the transaction."""

@@ -20,7 +20,8 @@ from workers.runtime.clients import Options
 def high_watermark(options: Options, topic: str, partition: int) -> int:
     """Return the end of a partition, records of open transactions included."""
     where = TopicPartition(topic, partition)
-    answer = AdminClient(options).list_offsets(
+    admin = AdminClient(options)  # kept until it has answered: with it its requests end
+    answer = admin.list_offsets(
         {where: OffsetSpec.latest()},  # type: ignore[no-untyped-call]
         isolation_level=IsolationLevel.READ_UNCOMMITTED,
         request_timeout=30.0,
