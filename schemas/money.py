@@ -79,7 +79,7 @@ class Money(BaseModel):
         amount = Decimal(text)
         if abs(amount.adjusted()) > _MAX_TEXT:
             raise ValueError(f"price {text!r} is not of a sensible size")
-        minor = int(amount.scaleb(digits, _EXACT).to_integral_value(ROUND_HALF_EVEN, _EXACT))
+        minor = int(amount.scaleb(digits, _EXACT).to_integral_value(ROUND_HALF_EVEN))
         return cls(amount_minor=minor, currency=currency)
 
     def to_decimal(self) -> Decimal:
