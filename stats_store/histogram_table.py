@@ -11,7 +11,7 @@ class HistogramTable:
     """Decoded histograms by the key of their entry.
 
     Changed ones are held until they are durable; of the others the latest changed are kept, so
-    that few are read again. Since memory is bounded by their number, a batch is, too.
+    that few are read again. Memory is bounded by the number kept and the size of a batch.
     """
 
     def __init__(self, backend: Backend, *, kept: int) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Self
 
 from schemas.sale import ItemSold, SaleReversed
 from stats_store import changelog
@@ -38,13 +38,6 @@ _EMPTY = PriceHistogram().to_bytes()
 
 ChangelogRecord = tuple[int, bytes, bytes | None]
 """A record read from the changelog: offset, key, value."""
-
-
-class OtherParts(Protocol):
-    """What other partitions have counted; see RemoteParts."""
-
-    def total(self, key: ScopeKey, *, without: int) -> PriceHistogram | None:
-        """Return the sum of all parts of a statistic but that of one partition."""
 
 
 class ListingHistograms(NamedTuple):

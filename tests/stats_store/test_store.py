@@ -228,9 +228,12 @@ def test_parts_taken_in_an_aborted_batch_are_taken_again(store: PartitionStore) 
     one = histogram_of(4_500).to_bytes()
     expected = [(b"cGBPShoes > Boots", one), (b"gGBP", one)]
     store.set_position("transactions", 1)
+    assert store.has_unpublished_parts
     assert store.take_unpublished_parts() == expected
+    assert not store.has_unpublished_parts
     assert store.take_unpublished_parts() == []
     store.rollback()
+    assert store.has_unpublished_parts
     assert store.take_unpublished_parts() == expected
     commit(store, 2)
     store.rollback()
