@@ -1,0 +1,75 @@
+"""Features on disk, so that a photo goes through a network once."""
+
+import hashlib
+import os
+import tempfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from models.errors import ModelsError
+from models.extractors.protocol import Features
+
+
+class FeatureCache:
+    """Features by backbone and photo, one small file each; grows without bound.
+
+    Safe for any number of threads and processes: a file appears under its name only when it is
+    whole. A file that was damaged all the same fails its checksum and counts as absent.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Use a folder, by default `secondsight/features` in the user's cache."""
+        self._folder = folder or _user_cache() / "secondsight" / "features"
+
+    def get(self, fingerprint: str, digest: str) -> Features | None:
+        """Return the features [width] of a photo, or None where there are none.
+
+        Args:
+            fingerprint: of the backbone.
+            digest: SHA-256 of the photo's bytes, hexadecimal.
+        """
+        try:
+            content = self._path(fingerprint, digest).read_bytes()
+        except OSError:
+            return None
+        checksum, values = content[:4], content[4:]
+        if not values or len(values) % 4 or checksum != _checksum(values):
+            return None
+        return np.frombuffer(values, dtype="<f4").astype(np.float32)
+
+    def put(self, fingerprint: str, digest: str, features: Features) -> None:
+        """Keep the features [width] of a photo.
+
+        Raises:
+            ModelsError: the folder cannot be written.
+        """
+        path = self._path(fingerprint, digest)
+        values = features.astype("<f4").tobytes()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, unfinished = tempfile.mkstemp(dir=path.parent)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(_checksum(values) + values)
+                Path(unfinished).replace(path)
+            except OSError:
+                Path(unfinished).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise ModelsError(
+                f"the feature cache at {self._folder} cannot be written: {error.strerror}"
+            ) from None
+
+    def _path(self, fingerprint: str, digest: str) -> Path:
+        backbone = hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
+        return self._folder / backbone / digest[:2] / f"{digest[2:]}.f32"
+
+
+def _checksum(values: bytes) -> bytes:
+    return zlib.crc32(values).to_bytes(4, "little")
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
