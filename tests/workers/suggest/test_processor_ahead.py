@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from models.pricer import PreparedPhoto
 from schemas.image import ImageReference
 from schemas.suggestion import PriceSuggested
-from workers.suggest.preparation import Preparation
+from workers.runtime.metrics import SuggestMetrics
+from workers.suggest.fetch import Fetcher
+from workers.suggest.preparation import Photo, Preparation
 from workers.suggest.processor import SuggestProcessor
 
 if TYPE_CHECKING:
@@ -101,21 +107,72 @@ def test_few_photos_are_in_memory_at_once(
 
 
 def test_a_revoked_partition_is_abandoned_and_can_come_back(
-    scene: Scene, start: Callable[..., SuggestProcessor], host: PhotoHost
+    scene: Scene,
+    start: Callable[..., SuggestProcessor],
+    host: PhotoHost,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    begin = Preparation.start
+    begun: list[Future[list[Photo]]] = []
+
+    def kept(self: Preparation, *args: Any, **about: Any) -> Future[list[Photo]]:
+        begun.append(begin(self, *args, **about))
+        return begun[-1]
+
+    monkeypatch.setattr(Preparation, "start", kept)
     processor = start(host)
-    flaky = scene.record(scene.enriched(host.url("/stuck")), offset=1)
-    home = flaky.partition
-    processor.arrived([flaky])
+    stuck = scene.record(scene.enriched(host.url("/stuck")), offset=1)
+    processor.arrived([stuck])
     scene.wait_until(lambda: host.asked == ["/stuck"])
 
-    processor.revoked((home + 1) % PARTITIONS)
-    processor.revoked(home)
-    instead = scene.record(scene.enriched(scene.grey(100)), offset=1)
+    processor.revoked((stuck.partition + 1) % PARTITIONS)
+    assert not begun[0].done()
+    processor.revoked(stuck.partition)
+    assert begun[0].cancelled()
 
     # The same offset is read anew: what was under way for it is not waited for.
-    (event,) = scene.answers(processor, instead)
+    (event,) = scene.answers(processor, scene.record(scene.enriched(scene.grey(100)), offset=1))
     assert isinstance(event, PriceSuggested)
+
+
+class CountingFetcher:
+    """Knows how many photos were being fetched at once, at most."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def fetch(self, reference: ImageReference) -> bytes:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        for _ in range(20):  # turns in which the others could begin
+            await asyncio.to_thread(lambda: None)
+        self.now -= 1
+        return reference.uri.encode()
+
+
+def test_few_photos_are_fetched_at_once(registry: CollectorRegistry) -> None:
+    fetcher = CountingFetcher()
+    prepared = PreparedPhoto(pixels=np.zeros((3, 1, 1), np.float32), faults=())
+    preparation = Preparation(
+        lambda _data: prepared,
+        cast(Fetcher, fetcher),
+        SuggestMetrics(registry),
+        decode_threads=1,
+        photos_at_once=3,
+    )
+
+    with preparation:
+        listings = [preparation.start([ImageReference(uri="x:y")] * 4) for _ in range(3)]
+        photos = [listing.result(DEADLINE_S) for listing in listings]
+
+    assert photos == [[Photo(prepared)] * 4] * 3
+    assert fetcher.most == 3
 
 
 def test_leaving_does_not_wait_for_photos_under_way(

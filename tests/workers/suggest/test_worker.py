@@ -44,13 +44,11 @@ DEADLINE_S = 60.0
 PARTITIONS = 2
 LISTED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
-# Ends like the command does, and says whether serving brought torch in.
+# The command, which also says whether serving brought torch in.
 WORKER = """
 import sys
-from workers.runtime.settings import Settings
-from workers.suggest.worker import run_suggest
-run_suggest(Settings())
-sys.exit("torch" in sys.modules)
+from workers.cli.main import run
+sys.exit(run(["suggest"]) or "torch" in sys.modules)
 """
 
 
@@ -118,6 +116,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 preprocessing=Preprocessing(
                     size=8, mean=(0, 0, 0), std=(255, 255, 255), resample="bilinear"
                 ),
+                category_levels=(),
                 inputs=3 + 16,
                 statistics_schema_sha256=statistics_schema_sha256(),
                 target_mean=0.0,
