@@ -14,6 +14,7 @@ from schemas.money import MAX_MINOR_UNITS, minor_unit_digits
 
 # Decimal alone would also take "1_000", digits of other scripts, "NaN" and "Infinity".
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_LONGEST_FILE_NAME = 255  # bytes; asking whether a longer one exists raises OSError
 _ID: TypeAdapter[str] = TypeAdapter(Id)
 _CATEGORY: TypeAdapter[str] = TypeAdapter(Category)
 
@@ -128,6 +129,8 @@ def images(cell: str, folder: Path) -> tuple[Path, ...]:
         relative = PurePosixPath(name)
         if relative.is_absolute() or ".." in relative.parts:
             raise ValueError(f"image {_short(name)} leaves the folder")
+        if any(len(part.encode()) > _LONGEST_FILE_NAME for part in relative.parts):
+            raise ValueError(f"image {_short(name)} is not a usable path")
         try:
             path = (folder / relative).resolve()
         except (OSError, RuntimeError):  # RuntimeError: a loop of symbolic links
