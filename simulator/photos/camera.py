@@ -29,19 +29,19 @@ def expose(scene: Image.Image, fault: PhotoFault | None, rng: np.random.Generato
     if fault is PhotoFault.TOO_DARK:
         gain, noise = rng.uniform(0.035, 0.085), 0.22
     elif fault is PhotoFault.TOO_BRIGHT:
-        gain, lift = rng.uniform(2.0, 2.8), rng.uniform(130, 170)
+        gain, lift = rng.uniform(2.0, 2.8), rng.uniform(145, 175)
     ramp = np.arange(256)
     channels = np.array([1 + warmth, 1, 1 - warmth])[:, None]
     image = image.point((ramp * gain * channels + lift).clip(0, 255).astype(int).ravel().tolist())
     if fault is PhotoFault.BLURRED:
-        image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(9, 15))))
+        image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(11, 17))))
     elif rng.random() < 0.3:
         image = image.filter(ImageFilter.BoxBlur(float(rng.uniform(0.2, 0.7))))
     weaker = np.rint(128 + (ramp - 128) * noise).astype(int).tolist()
     speckle = cut(grain(), rng, image.size).point(weaker * 3)
     image = ImageChops.add(image, speckle, 1, -128)
     if fault is PhotoFault.LOW_RESOLUTION:
-        width = int(rng.integers(48, 97))
+        width = int(rng.integers(36, 67))
         image = image.resize((width, max(1, image.height * width // image.width)))
     buffer = BytesIO()
     image.save(buffer, "JPEG", quality=int(rng.integers(58, 94)))

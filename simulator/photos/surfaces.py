@@ -71,7 +71,7 @@ def _accent(main: Rgb) -> Rgb:
 
 def _draw_pattern(body: Image.Image, pattern: str, accent: Rgb, rng: np.random.Generator) -> None:
     draw = ImageDraw.Draw(body)
-    step = int(rng.integers(38, 56))
+    step = int(rng.integers(34, 49))
     offset = int(rng.integers(0, step))
     if pattern in ("striped", "checked"):
         width = round(step * (0.38 if pattern == "striped" else 0.22))
