@@ -1,0 +1,1 @@
+"""Playing datasets and recorded logs into Kafka."""
