@@ -34,4 +34,6 @@ class StoreLockedError(StoreUnusableError):
 
 
 class StoreMismatchError(StoreUnusableError):
-    """The store belongs to another partition or has another format version."""
+    """The store belongs to another partition, program or changelog, or has another format."""
+
+    exit_code = 3  # a retry will not help

@@ -34,24 +34,13 @@ class ClientOptions:
 
     def group_consumer(self, group: str) -> Options:
         """Return the options of the consumer whose offsets go into the transaction."""
-        options: Options = {
-            **self.common(),
+        options = {
+            **self._reader(),
             "group.id": group,
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "isolation.level": "read_committed",
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": self.session_timeout_ms,
             "heartbeat.interval.ms": max(1, self.session_timeout_ms // 4),
             "max.poll.interval.ms": self.max_poll_interval_ms,
-            # The merge has to know when a side has caught up (KIP-695).
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
-            # After its queue was full librdkafka pauses fetching for this long; the default of a
-            # second starves a fast loop.
-            "fetch.queue.backoff.ms": 5,
-            "fetch.message.max.bytes": MAX_DEAD_LETTER_BYTES,
-            "allow.auto.create.topics": False,
         }
         if self.instance_id is not None:
             options["group.instance.id"] = self.instance_id
@@ -60,13 +49,22 @@ class ClientOptions:
     def log_reader(self) -> Options:
         """Return the options of a consumer that reads whole partitions outside of any group."""
         return {
-            **self.common(),
+            **self._reader(),
             "group.id": "secondsight-log-reader",  # required by the client, never joined
+        }
+
+    def _reader(self) -> Options:
+        return {
+            "fetch.wait.max.ms": 50,
+            # After its queue was full librdkafka pauses fetching for this long; the default of a
+            # second starves a fast loop.
+            "fetch.queue.backoff.ms": 5,
+            **self.common(),
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
+            # The merge and the restore have to know when the end of a log is reached (KIP-695).
             "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
             "fetch.message.max.bytes": MAX_DEAD_LETTER_BYTES,
             "allow.auto.create.topics": False,
         }
@@ -74,12 +72,11 @@ class ClientOptions:
     def transactional_producer(self, transactional_id: str) -> Options:
         """Return the options of the producer of one worker process."""
         return {
+            "compression.type": "lz4",
+            "linger.ms": 5,
+            "queue.buffering.max.messages": 1_000_000,
             **self.common(),
             "transactional.id": transactional_id,
             "transaction.timeout.ms": self.transaction_timeout_ms,
-            "partitioner": "murmur2_random",
-            "compression.type": "lz4",
-            "linger.ms": 5,
             "message.max.bytes": MAX_DEAD_LETTER_BYTES,
-            "queue.buffering.max.messages": 1_000_000,
         }

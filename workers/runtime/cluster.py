@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from workers.errors import ConfigurationError
+from workers.errors import ConfigurationError, WorkersError
 from workers.runtime.clients import Options
 
 
@@ -18,9 +19,16 @@ def co_partitions(options: Options, topics: Iterable[str], *, timeout: float) ->
 
     Raises:
         ConfigurationError: a topic is missing, or the numbers differ.
-        KafkaException: the cluster cannot be reached.
+        WorkersError: the cluster cannot be reached.
     """
-    known = AdminClient(options).list_topics(timeout=timeout).topics
+    admin = AdminClient(options)
+    try:
+        known = admin.list_topics(timeout=timeout).topics
+    except KafkaException as error:
+        raise WorkersError(
+            f"Kafka at {options['bootstrap.servers']} does not answer within {timeout:.0f} s: "
+            f"{error.args[0].str()}"
+        ) from error
     numbers = {topic: len(known[topic].partitions) if topic in known else 0 for topic in topics}
     if missing := sorted(topic for topic, number in numbers.items() if not number):
         raise ConfigurationError(

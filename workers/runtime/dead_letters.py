@@ -3,7 +3,7 @@
 from collections import deque
 from datetime import UTC, datetime
 
-from schemas.dead_letter import DeadLetter, dead_letter_topic
+from schemas.dead_letter import DeadLetter, attempts_before, dead_letter_topic
 from workers.errors import WorkersError
 from workers.runtime.processing import Output, Rejected
 
@@ -59,14 +59,15 @@ class DeadLetters:
             stage=rejected.stage,
             error_class=type(rejected.error).__name__,
             message=str(rejected.error) or type(rejected.error).__name__,
-            attempt=attempt,
+            attempt=attempts_before(record.headers) + attempt,
             failed_at=datetime.now(UTC),
         )
+        key, value, headers = letter.set_aside(record.key, record.value, record.headers)
         return Output(
             topic=dead_letter_topic(record.topic),
             partition=record.partition,
-            key=record.key,
-            value=record.value,
-            headers=[*record.headers, *letter.to_headers()],
+            key=key,
+            value=value,
+            headers=headers,
             timestamp_ms=record.timestamp_ms,
         )

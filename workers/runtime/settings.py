@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     # Every worker
     data_dir: Path = _setting(
         "Workers", "folder", _default_data_dir,
-        "State of the stats worker, data of the one-machine Kafka. Default: "
+        "State of the stats worker. Default: "
         "`$XDG_DATA_HOME/secondsight`, else `~/.local/share/secondsight`.",
     )  # fmt: skip
     instance_id: str | None = _setting(

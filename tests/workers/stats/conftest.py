@@ -1,0 +1,228 @@
+"""A real stats worker in a process of its own, and events to feed it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Message
+from confluent_kafka.admin import AdminClient
+
+from schemas.base import Event
+from schemas.cloudevents import encode
+from schemas.image import ImageReference
+from schemas.listing import ListingCreated, ListingEnriched
+from schemas.sale import ItemSold, SaleReversed
+from workers.topics import create_topics
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+DEADLINE_S = 90.0
+
+
+class Worker:
+    """A `secondsight stats` process."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self._log = log
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "workers.cli.main", "stats"],
+            env=os.environ | environment,
+            stderr=log.open("ab"),
+        )
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(DEADLINE_S)
+
+    def stop(self) -> int:
+        self._process.terminate()
+        return self._process.wait(DEADLINE_S)
+
+    def wait(self) -> int:
+        return self._process.wait(DEADLINE_S)
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def logged(self) -> str:
+        return self._log.read_text()
+
+
+class System:
+    """Topics under a prefix of their own, workers on them, and what lies in them."""
+
+    def __init__(
+        self,
+        *,
+        kafka: str,
+        prefix: str,
+        folder: Path,
+        produce: Callable[..., None],
+        read_all: Callable[..., list[Message]],
+        partitions: int,
+    ) -> None:
+        self.prefix, self.folder = prefix, folder
+        self._produce, self._read_all = produce, read_all
+        self._environment = {
+            "SECONDSIGHT_KAFKA_BOOTSTRAP_SERVERS": kafka,
+            "SECONDSIGHT_TOPIC_PREFIX": prefix,
+            "SECONDSIGHT_TRANSACTION_TIMEOUT_MS": "5000",
+            "SECONDSIGHT_SESSION_TIMEOUT_MS": "6000",
+            "SECONDSIGHT_DEAD_LETTER_MAX_RATIO": "0.5",
+            "SECONDSIGHT_MAX_IDLE_MS": "1000",
+        }
+        self.workers: list[Worker] = []
+        self._partitions = partitions
+        self._admin: dict[str, Any] = {"bootstrap.servers": kafka}
+        self._create_topics()
+
+    def _create_topics(self) -> None:
+        create_topics(
+            self._admin,
+            prefix=self.prefix,
+            partitions=self._partitions,
+            replication_factor=1,
+            keep_all=True,
+        )
+
+    def start(self, data: str = "data", **settings: str) -> Worker:
+        """Start a worker whose state lies in `folder / data`."""
+        environment = self._environment | {"SECONDSIGHT_DATA_DIR": str(self.folder / data)}
+        self.workers.append(Worker(environment | settings, self.folder / "log.jsonl"))
+        return self.workers[-1]
+
+    def recreate(self, topic: str) -> None:
+        """Delete a topic and create it anew, empty."""
+        admin = AdminClient(self._admin)
+        admin.delete_topics([self.prefix + topic], operation_timeout=30)[
+            self.prefix + topic
+        ].result(DEADLINE_S)
+        self._create_topics()
+
+    def publish(self, topic: str, *records: dict[str, Any]) -> None:
+        self._produce(self.prefix + topic, records)
+
+    def read(self, topic: str) -> list[Message]:
+        return self._read_all(self.prefix + topic)
+
+    def enriched(self, count: int) -> list[ListingEnriched]:
+        """Wait until that many listings are enriched, and return all, in their order."""
+        messages = self.wait_for("listing.enriched", count)
+        return [ListingEnriched.model_validate_json(m.value() or b"") for m in messages]
+
+    def wait_for(self, topic: str, count: int) -> list[Message]:
+        deadline = time.monotonic() + DEADLINE_S
+        while len(messages := self.read(topic)) < count:
+            logged = (self.folder / "log.jsonl").read_text()[-3000:]
+            assert any(worker.running for worker in self.workers), logged
+            assert time.monotonic() < deadline, f"{len(messages)} of {count}: {logged}"
+        return messages
+
+
+@pytest.fixture
+def make_system(
+    kafka: str,
+    topic_prefix: str,
+    tmp_path: Path,
+    produce: Callable[..., None],
+    read_all: Callable[..., list[Message]],
+) -> Iterator[Callable[[int], System]]:
+    made: list[System] = []
+
+    def make(partitions: int) -> System:
+        made.append(
+            System(
+                kafka=kafka,
+                prefix=topic_prefix,
+                folder=tmp_path,
+                produce=produce,
+                read_all=read_all,
+                partitions=partitions,
+            )
+        )
+        return made[-1]
+
+    yield make
+    for system in made:
+        for worker in system.workers:
+            if worker.running:
+                worker.kill()
+
+
+class Events:
+    """Records of the contract, second by second from START."""
+
+    @staticmethod
+    def at(second: float) -> datetime:
+        return START + timedelta(seconds=second)
+
+    def record(self, event: Event, second: float, *, key: str, name: str) -> dict[str, Any]:
+        return {
+            "key": key.encode(),
+            "value": event.to_bytes(),
+            "headers": encode(event, event_id=name, source="/test", time=self.at(second)),
+            "timestamp": int(self.at(second).timestamp() * 1000),
+        }
+
+    def sale(
+        self,
+        number: int | str,
+        second: float,
+        price: int,
+        *,
+        seller: str = "ann",
+        category: str = "A > B",
+        currency: str = "GBP",
+        listing: str | None = None,
+    ) -> dict[str, Any]:
+        event = ItemSold(
+            transaction_id=f"t{number}",
+            listing_id=listing or f"sold{number}",
+            seller_id=seller,
+            category=category,
+            price_minor=price,
+            currency=currency,
+            sold_at=self.at(second),
+        )
+        return self.record(event, second, key=seller, name=f"sale-{number}")
+
+    def reversal(
+        self, number: int | str, second: float, *, seller: str = "ann", listing: str | None = None
+    ) -> dict[str, Any]:
+        event = SaleReversed(
+            transaction_id=f"t{number}",
+            listing_id=listing or f"sold{number}",
+            seller_id=seller,
+            reversed_at=self.at(second),
+        )
+        return self.record(event, second, key=seller, name=f"reversal-{number}")
+
+    def listing(
+        self,
+        name: str,
+        second: float,
+        *,
+        seller: str = "ann",
+        category: str = "A > B",
+        currency: str = "GBP",
+    ) -> dict[str, Any]:
+        event = ListingCreated(
+            listing_id=name,
+            seller_id=seller,
+            category=category,
+            currency=currency,
+            images=(ImageReference(uri="https://photos.example.org/1.jpg"),),
+            listed_at=self.at(second),
+        )
+        return self.record(event, second, key=seller, name=f"listing-{name}")
+
+
+@pytest.fixture
+def events() -> Events:
+    return Events()
