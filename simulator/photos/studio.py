@@ -57,7 +57,7 @@ def _parcel(look: np.random.Generator) -> tuple[Image.Image, Image.Image]:
 def _lay(
     scene: Image.Image, thing: Image.Image, outline: Image.Image, shot: np.random.Generator
 ) -> Image.Image:
-    span = min(scene.size) * float(shot.uniform(0.72, 0.96))
+    span = min(scene.size) * float(shot.uniform(0.82, 1.02))
     stretch = float(shot.uniform(0.95, 1.05))
     if shot.random() < 0.4:
         thing, outline = ImageOps.mirror(thing), ImageOps.mirror(outline)

@@ -30,7 +30,7 @@ def shoe(pen: Pen, high: bool) -> Anchor:
         x = 0.61 - 0.065 * step
         y = 0.535 - 0.04 * step - (0.03 if step > 3 else 0)
         pen.line([(x, y), (x - 0.07, y + 0.11)], Part.LIGHT, 0.022)
-    return Anchor(0.30, 0.615, 0.085)
+    return Anchor(0.30, 0.615, 0.102)
 
 
 def shirt(pen: Pen, long_sleeves: bool) -> Anchor:
@@ -46,7 +46,7 @@ def shirt(pen: Pen, long_sleeves: bool) -> Anchor:
     pen.line([(0.275, 0.90), (0.725, 0.90)], Part.TRIM, 0.03)
     pen.ellipse((0.5, 0.10), 0.125, 0.085, Part.TRIM)
     pen.erase((0.5, 0.075), 0.10, 0.065)
-    return Anchor(0.5, 0.42, 0.10)
+    return Anchor(0.5, 0.42, 0.12)
 
 
 def bag(pen: Pen, long_strap: bool) -> Anchor:
@@ -79,7 +79,7 @@ def bag(pen: Pen, long_strap: bool) -> Anchor:
     pen.box((0.46, 0.545, 0.54, 0.60), Part.METAL, 0.015)
     for x in (0.34, 0.66):
         pen.ellipse((x, 0.475), 0.022, 0.022, Part.METAL)
-    return Anchor(0.5, 0.735, 0.095)
+    return Anchor(0.5, 0.735, 0.114)
 
 
 def watch(pen: Pen, chronograph: bool) -> Anchor:
@@ -106,4 +106,4 @@ def watch(pen: Pen, chronograph: bool) -> Anchor:
         pen.ellipse((0.5, 0.625), 0.055, 0.055, Part.TRIM, 0.006)
     pen.line([(0.5, 0.5), (0.5, 0.33)], Part.INK, 0.014)
     pen.line([(0.5, 0.5), (0.62, 0.57)], Part.INK, 0.02)
-    return Anchor(0.5, 0.405, 0.07)
+    return Anchor(0.5, 0.405, 0.084)

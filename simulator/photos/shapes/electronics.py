@@ -22,7 +22,7 @@ def phone(pen: Pen, three_lenses: bool) -> Anchor:
     for lens in lenses:
         pen.ellipse(lens, 0.038, 0.038, Part.METAL, 0.006)
         pen.ellipse(lens, 0.024, 0.024, Part.DARK, 0)
-    return Anchor(0.31, 0.60, 0.105)
+    return Anchor(0.31, 0.60, 0.126)
 
 
 def laptop(pen: Pen, large: bool) -> Anchor:
@@ -51,7 +51,7 @@ def laptop(pen: Pen, large: bool) -> Anchor:
                 x = start + (end - start) * (0.83 + 0.06 * column)
                 pen.box((x, y, x + 0.03, y + 0.03), Part.METAL, 0.005, 0)
     pen.polygon([(0.42, 0.77), (0.58, 0.77), (0.59, 0.84), (0.41, 0.84)], Part.TRIM, 0.005)
-    return Anchor(0.5, 0.35, 0.115)
+    return Anchor(0.5, 0.35, 0.138)
 
 
 def camera(pen: Pen, large_lens: bool) -> Anchor:
@@ -70,7 +70,7 @@ def camera(pen: Pen, large_lens: bool) -> Anchor:
     pen.ellipse(centre, radius * 0.50, radius * 0.50, Part.SCREEN)
     pen.ellipse((0.56 - radius * 0.2, 0.60 - radius * 0.2), 0.03, 0.03, Part.LIGHT, 0)
     pen.ellipse((0.87, 0.44), 0.028, 0.028, Part.LIGHT)
-    return Anchor(0.185, 0.60, 0.09)
+    return Anchor(0.185, 0.60, 0.108)
 
 
 def headphones(pen: Pen, cable: bool) -> Anchor:
@@ -86,4 +86,4 @@ def headphones(pen: Pen, cable: bool) -> Anchor:
         pen.ellipse((x, 0.64), 0.125, 0.19, Part.BODY)
         pen.ellipse((x, 0.64), 0.098, 0.155, Part.TRIM, 0.005)
         pen.ellipse((x, 0.64), 0.088, 0.142, Part.BODY, 0.005)
-    return Anchor(0.20, 0.64, 0.078)
+    return Anchor(0.20, 0.64, 0.094)

@@ -12,12 +12,12 @@ def lamp(pen: Pen, globe: bool) -> Anchor:
     if globe:
         pen.ellipse((0.5, 0.32), 0.28, 0.27, Part.BODY)
         pen.ellipse((0.5, 0.575), 0.09, 0.03, Part.METAL)
-        return Anchor(0.5, 0.33, 0.105)
+        return Anchor(0.5, 0.33, 0.126)
     pen.ellipse((0.5, 0.54), 0.08, 0.05, Part.LIGHT)
     pen.polygon([(0.33, 0.08), (0.67, 0.08), (0.86, 0.52), (0.14, 0.52)], Part.BODY)
     pen.line([(0.335, 0.09), (0.665, 0.09)], Part.TRIM, 0.03)
     pen.line([(0.15, 0.507), (0.85, 0.507)], Part.TRIM, 0.03)
-    return Anchor(0.5, 0.31, 0.10)
+    return Anchor(0.5, 0.31, 0.12)
 
 
 def chair(pen: Pen, arms: bool) -> Anchor:
@@ -40,7 +40,7 @@ def chair(pen: Pen, arms: bool) -> Anchor:
         for side in (-1, 1):
             ends = [(0.5 + side * 0.25, 0.36), (0.5 + side * 0.38, 0.40), (0.5 + side * 0.41, 0.50)]
             pen.tube([*ends, (0.5 + side * 0.36, 0.64)], Part.WOOD, 0.045)
-    return Anchor(0.5, 0.25, 0.10)
+    return Anchor(0.5, 0.25, 0.12)
 
 
 def teapot(pen: Pen, cup: bool) -> Anchor:
@@ -73,7 +73,7 @@ def teapot(pen: Pen, cup: bool) -> Anchor:
             Part.BODY,
         )
         pen.ellipse((0.80, 0.75), 0.12, 0.025, Part.LIGHT)
-    return Anchor(0.44, 0.59, 0.105)
+    return Anchor(0.44, 0.59, 0.126)
 
 
 def sofa(pen: Pen, three_seats: bool) -> Anchor:
@@ -93,7 +93,7 @@ def sofa(pen: Pen, three_seats: bool) -> Anchor:
     pen.box((left + 0.05, 0.69, right - 0.05, 0.80), Part.TRIM, 0.02)
     for x in (left, right - 0.12):
         pen.box((x, 0.42, x + 0.12, 0.81), Part.BODY, 0.05)
-    return Anchor(0.5 if three_seats else 0.5 - width / 2, 0.43, 0.08)
+    return Anchor(0.5 if three_seats else 0.5 - width / 2, 0.43, 0.096)
 
 
 def closed_box(pen: Pen, tall: bool) -> Anchor:

@@ -39,7 +39,7 @@ def bicycle(pen: Pen, basket: bool) -> Anchor:
                 Part.INK,
                 0.006,
             )
-    return Anchor(0.525, 0.465, 0.07)
+    return Anchor(0.525, 0.465, 0.084)
 
 
 def guitar(pen: Pen, electric: bool) -> Anchor:
@@ -71,7 +71,7 @@ def guitar(pen: Pen, electric: bool) -> Anchor:
     for string in range(4):
         x = 0.479 + 0.014 * string
         pen.line([(x, 0.05), (x, 0.815)], Part.LIGHT, 0.004)
-    return Anchor(0.36, 0.80, 0.075)
+    return Anchor(0.36, 0.80, 0.09)
 
 
 def ball(pen: Pen, panels: bool) -> Anchor:
@@ -95,7 +95,7 @@ def ball(pen: Pen, panels: bool) -> Anchor:
                 for step in range(-6, 7)
             ]
             pen.line(arc, Part.INK, 0.014)
-    return Anchor(0.5, 0.5, 0.12)
+    return Anchor(0.5, 0.5, 0.144)
 
 
 def book(pen: Pen, three_volumes: bool) -> Anchor:
@@ -119,4 +119,4 @@ def book(pen: Pen, three_volumes: bool) -> Anchor:
     pen.box((0.29, 0.19, 0.65, 0.34), Part.LIGHT, 0.01)
     pen.line([(0.33, 0.235), (0.61, 0.235)], Part.INK, 0.022)
     pen.line([(0.37, 0.295), (0.57, 0.295)], Part.INK, 0.014)
-    return Anchor(0.47, 0.60, 0.115)
+    return Anchor(0.47, 0.60, 0.138)
