@@ -41,7 +41,7 @@ def read_header(data: bytes, max_blocks: int) -> Header:
         if data.startswith(signature) and (signature != b"RIFF" or data[8:12] == b"WEBP"):
             try:
                 return read(data, max_blocks)
-            except (struct.error, IndexError):
+            except (struct.error, IndexError, ValueError):
                 raise UnreadableImageError("the photo ends inside its header") from None
     raise UnreadableImageError(
         f"{_kind_of(data)} is not accepted as a photo: JPEG, PNG, WebP, GIF or BMP are"
