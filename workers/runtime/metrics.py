@@ -181,6 +181,17 @@ class LoopMetrics:
         return max(0.0, self._clock() - position.waiting_since)
 
 
+class RoutingMetrics:
+    """What the router of a worker counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.misrouted = _Meter(registry).counter(
+            "misrouted_total",
+            "Records found in another partition than their seller's and sent on",
+            "topic",
+        )
+
+
 class StatsMetrics:
     """What the stats worker counts."""
 
@@ -193,11 +204,6 @@ class StatsMetrics:
         )
         self.listings_enriched = meter.counter(
             "listings_enriched_total", "Listings that were given their statistics"
-        )
-        self.misrouted = meter.counter(
-            "misrouted_total",
-            "Records found in another partition than their seller's and sent on",
-            "topic",
         )
         self.restored_records = meter.counter(
             "restored_records_total", "Changelog records read to restore state"

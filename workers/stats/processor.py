@@ -4,12 +4,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
-import structlog
-
 from schemas.cloudevents import Envelope, decode, encode
 from schemas.errors import SchemaError
 from schemas.listing import ListingCreated, ListingEnriched
-from schemas.partitioner import partition_for
 from schemas.sale import ItemSold, SaleReversed
 from schemas.topics import (
     LISTING_CREATED,
@@ -23,9 +20,8 @@ from stats_store.features import statistics_of
 from stats_store.store import PartitionStore
 from workers.runtime.metrics import StatsMetrics
 from workers.runtime.processing import Output, Record, Rejected
+from workers.runtime.routing import SellerRouter
 from workers.stats.partials import PartialsFollower
-
-log = structlog.get_logger(__name__)
 
 SOURCE = "/secondsight/stats"
 
@@ -47,7 +43,7 @@ class StatsProcessor:
     Implements `workers.runtime.processing.Processor`.
 
     Args:
-        partitions: how many each co-partitioned topic has.
+        router: sends strays to their seller's partition.
         open_store: opens the store of a partition.
         restore: brings a store up to date with its changelog; its second argument says whether
             to stop early.
@@ -61,7 +57,7 @@ class StatsProcessor:
     def __init__(
         self,
         *,
-        partitions: int,
+        router: SellerRouter,
         open_store: Callable[[int], PartitionStore],
         restore: Callable[[PartitionStore, Callable[[], bool]], None],
         partials: PartialsFollower,
@@ -70,7 +66,7 @@ class StatsProcessor:
         partials_interval: float,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._partitions = partitions
+        self._router = router
         self._open_store = open_store
         self._restore = restore
         self._partials = partials
@@ -170,10 +166,8 @@ class StatsProcessor:
                 f"ce_time {envelope.time.isoformat()} is more than {self._max_future:.0f} s ahead "
                 f"of this worker's clock"
             )
-        seller = event.seller_id.encode()
-        home = partition_for(seller, self._partitions)
-        if home != record.partition:
-            return self._sent_home(record, seller, home)
+        if (stray := self._router.sent_home(record, event.seller_id)) is not None:
+            return stray
         if isinstance(event, ItemSold):
             self._metrics.sales.labels(store.apply_sale(event).value).inc()
             return None
@@ -181,18 +175,6 @@ class StatsProcessor:
             self._metrics.sales.labels(store.apply_reversal(event).value).inc()
             return None
         return self._enriched(event, envelope, record, store)
-
-    def _sent_home(self, record: Record, seller: bytes, home: int) -> Output:
-        """Pass a record on to the partition of its seller, whose statistics it belongs to."""
-        log.warning(
-            "a record lies in another partition than its seller's, sending it on",
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            to=home,
-        )
-        self._metrics.misrouted.labels(record.topic).inc()
-        return Output(record.topic, home, seller, record.value, record.headers, record.timestamp_ms)
 
     def _enriched(
         self, listing: ListingCreated, envelope: Envelope, record: Record, store: PartitionStore

@@ -13,7 +13,8 @@ from stats_store.backend.options import RocksDBOptions
 from stats_store.errors import StatsStoreError
 from stats_store.store import PartitionStore
 from workers.runtime.cluster import co_partitions
-from workers.runtime.metrics import StatsMetrics, new_registry
+from workers.runtime.metrics import RoutingMetrics, StatsMetrics, new_registry
+from workers.runtime.routing import SellerRouter
 from workers.runtime.service import client_options, run_worker
 from workers.runtime.settings import Settings
 from workers.stats.partials import PartialsFollower
@@ -49,7 +50,7 @@ def run_stats(settings: Settings) -> None:
     try:
         run_worker(
             StatsProcessor(
-                partitions=partitions,
+                router=SellerRouter(partitions=partitions, metrics=RoutingMetrics(registry)),
                 open_store=open_store,
                 restore=Restorer(
                     options,

@@ -6,23 +6,20 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import structlog
 
 from models.pricer import Estimate, Pricer
 from schemas import cloudevents
 from schemas.cloudevents import Envelope
 from schemas.errors import CurrencyError, EventError
 from schemas.listing import ListingEnriched
-from schemas.partitioner import partition_for
 from schemas.suggestion import PriceSuggested, ReuploadRequested
-from schemas.topics import LISTING_ENRICHED, PRICE_SUGGESTED, REUPLOAD_REQUESTED
+from schemas.topics import PRICE_SUGGESTED, REUPLOAD_REQUESTED
 from workers.runtime.metrics import SuggestMetrics
 from workers.runtime.processing import Output, Record, Rejected
+from workers.runtime.routing import SellerRouter
 from workers.suggest.answer import answer
 from workers.suggest.fetch import Fetcher
 from workers.suggest.preparation import Photo, Preparation
-
-log = structlog.get_logger()
 
 SOURCE = "/secondsight/suggest"
 
@@ -48,7 +45,7 @@ class SuggestProcessor:
         fetcher: gives the bytes of photos.
         metrics: where answers, photos and seconds are counted.
         decode_threads: how many photos are decoded at once.
-        partitions: how many every co-partitioned topic has.
+        router: sends strays to their seller's partition.
         photos_in_memory: most photos that are fetched and decoded ahead of their batch, and most
             that go through the network at once; a listing's photos stay together.
     """
@@ -60,12 +57,12 @@ class SuggestProcessor:
         metrics: SuggestMetrics,
         *,
         decode_threads: int,
-        partitions: int,
+        router: SellerRouter,
         photos_in_memory: int = 256,
     ) -> None:
         self._pricer = pricer
         self._metrics = metrics
-        self._partitions = partitions
+        self._router = router
         self._photos_in_memory = photos_in_memory
         self._preparation = Preparation(
             pricer.prepare, fetcher, metrics, decode_threads=decode_threads
@@ -133,10 +130,8 @@ class SuggestProcessor:
         except EventError as error:
             return Rejected(record, "decode", error)
         assert isinstance(event, ListingEnriched)  # noqa: S101 - for the type checker
-        seller = event.seller_id.encode()
-        home = partition_for(seller, self._partitions)
-        if home != record.partition:
-            return _sent_home(record, seller, home)
+        if (stray := self._router.sent_home(record, event.seller_id)) is not None:
+            return stray
         for currency in (event.currency, event.statistics.currency):
             if currency != self._pricer.currency:
                 message = f"the model prices in {self._pricer.currency}, not in {currency}"
@@ -245,14 +240,3 @@ class SuggestProcessor:
 
 def _position(record: Record) -> _Position:
     return record.topic, record.partition, record.offset
-
-
-def _sent_home(record: Record, seller: bytes, home: int) -> Output:
-    log.warning(
-        "a record lies in another partition than its seller's, sending it on",
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        to=home,
-    )
-    return Output(LISTING_ENRICHED, home, seller, record.value, record.headers, record.timestamp_ms)

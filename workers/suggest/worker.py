@@ -6,7 +6,8 @@ from schemas.topics import LISTING_ENRICHED, PRICE_SUGGESTED, REUPLOAD_REQUESTED
 from stats_store.errors import StatsStoreError
 from workers.errors import ConfigurationError
 from workers.runtime.cluster import co_partitions
-from workers.runtime.metrics import SuggestMetrics, new_registry
+from workers.runtime.metrics import RoutingMetrics, SuggestMetrics, new_registry
+from workers.runtime.routing import SellerRouter
 from workers.runtime.service import client_options, run_worker
 from workers.runtime.settings import Settings
 from workers.suggest.allow_list import AllowList
@@ -46,7 +47,7 @@ def run_suggest(settings: Settings) -> None:
         fetcher(settings),
         metrics,
         decode_threads=settings.suggest_decode_threads,
-        partitions=partitions,
+        router=SellerRouter(partitions=partitions, metrics=RoutingMetrics(registry)),
     ) as processor:
         run_worker(
             processor,

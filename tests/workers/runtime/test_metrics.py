@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from workers.runtime.metrics import LoopMetrics, StatsMetrics, SuggestMetrics
+from workers.runtime.metrics import LoopMetrics, RoutingMetrics, StatsMetrics, SuggestMetrics
 from workers.runtime.processing import Output, Record, Rejected
 
 OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
@@ -146,6 +146,7 @@ def test_revoked_partitions_take_their_lag_along(
 
 def test_every_metric_is_in_the_operators_page(registry: CollectorRegistry) -> None:
     LoopMetrics(registry)
+    RoutingMetrics(registry)
     StatsMetrics(registry)
     SuggestMetrics(registry)
     page = OPERATING.read_text()

@@ -27,8 +27,9 @@ from schemas.listing import ListingCreated, ListingEnriched
 from schemas.partitioner import partition_for
 from schemas.statistics import Scope, ScopeStatistics, Statistics
 from schemas.suggestion import PriceSuggested, ReuploadReason, ReuploadRequested
-from workers.runtime.metrics import SuggestMetrics
+from workers.runtime.metrics import RoutingMetrics, SuggestMetrics
 from workers.runtime.processing import Output, Record, Rejected
+from workers.runtime.routing import SellerRouter
 from workers.suggest.allow_list import AllowList
 from workers.suggest.fetch import Fetcher
 from workers.suggest.file_roots import FileRoots
@@ -300,7 +301,7 @@ def build(
             Fetcher(files, web, timeout_s=timeout_s, pause_s=0.01),
             SuggestMetrics(registry),
             decode_threads=2,
-            partitions=PARTITIONS,
+            router=SellerRouter(partitions=PARTITIONS, metrics=RoutingMetrics(registry)),
             **options,
         )
 

@@ -1,0 +1,41 @@
+"""Events that lie in another partition than their seller's are sent on, never mixed in."""
+
+import structlog
+
+from schemas.partitioner import partition_for
+from workers.runtime.metrics import RoutingMetrics
+from workers.runtime.processing import Output, Record
+
+log = structlog.get_logger(__name__)
+
+
+class SellerRouter:
+    """Knows the partition of each seller: murmur2 of its id, as Java's default partitioner has it.
+
+    Args:
+        partitions: how many every co-partitioned topic has.
+        metrics: counts strays.
+    """
+
+    def __init__(self, *, partitions: int, metrics: RoutingMetrics) -> None:
+        self._partitions = partitions
+        self._metrics = metrics
+
+    def sent_home(self, record: Record, seller_id: str) -> Output | None:
+        """Return the record as it is to be written to its seller's partition; None if it is there.
+
+        It gets the seller's key. It is a record of the same topic, so it comes round again.
+        """
+        seller = seller_id.encode()
+        home = partition_for(seller, self._partitions)
+        if home == record.partition:
+            return None
+        log.warning(
+            "a record lies in another partition than its seller's, sending it on",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            to=home,
+        )
+        self._metrics.misrouted.labels(record.topic).inc()
+        return Output(record.topic, home, seller, record.value, record.headers, record.timestamp_ms)
