@@ -13,15 +13,16 @@ import numpy as np
 import onnxruntime as ort
 
 from models.bundle.folder import HEADS_ONNX_FILE, Bundle, read_bundle
+from models.bundle.images import BundledImages
 from models.errors import BundleError
-from models.extractors.onnx_runtime import OnnxExtractor
 from models.extractors.protocol import Features, Pixels
 from models.images.decode import decode_image
 from models.images.faults import Fault, judge
 from models.images.limits import DEFAULT_LIMITS, ImageLimits
+from models.joint.inputs import input_rows
 from schemas.money import MAX_MINOR_UNITS, minor_unit_digits
 from schemas.statistics import Scope, Statistics
-from stats_store.features import STATISTICS_WIDTH, feature_vector
+from stats_store.features import STATISTICS_WIDTH
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +55,8 @@ class Pricer:
         currency: ISO 4217 code of all its prices.
         range_probability: share of sold prices that the ranges are made to hold.
         width: image features of a listing.
+        bundle: what was loaded.
+        images: its image networks.
     """
 
     def __init__(
@@ -73,15 +76,12 @@ class Pricer:
         self.version = manifest.model_version
         self.currency = manifest.currency
         self.range_probability = manifest.ranges.probability
-        self.width = sum(network.width for network in manifest.image_networks)
-        if self.width + STATISTICS_WIDTH != manifest.inputs:
+        self.images = BundledImages(bundle, threads=threads)
+        self.width = self.images.width
+        if self.width + STATISTICS_WIDTH + len(manifest.category_levels) != manifest.inputs:
             raise BundleError(f"{bundle.folder}: the widths of the inputs do not add up")
-        self._bundle = bundle
+        self.bundle = bundle
         self._limits = limits
-        self._extractors = [
-            OnnxExtractor(bundle.folder / network.file, threads)
-            for network in manifest.image_networks
-        ]
         self._heads = _session(bundle.folder / HEADS_ONNX_FILE)
         self._digits = minor_unit_digits(manifest.currency)
 
@@ -96,7 +96,7 @@ class Pricer:
 
     def snapshot_statistics(self, category: str | None) -> Statistics:
         """Return the statistics of a new seller's listing as they were in training."""
-        return self._bundle.snapshot.statistics(category)
+        return self.bundle.snapshot.statistics(category)
 
     def prepare(self, data: bytes) -> PreparedPhoto:
         """Decode, judge and scale one photo; most of the time the interpreter lock is free.
@@ -105,16 +105,14 @@ class Pricer:
             UnreadableImageError: the bytes are no photo or break a limit.
         """
         image = decode_image(data, self._limits)
-        return PreparedPhoto(self._bundle.manifest.preprocessing(image), judge(image))
+        return PreparedPhoto(self.images.preprocess(image), judge(image))
 
     def features(self, photos: Sequence[PreparedPhoto]) -> Features:
         """Return the image features `[N, width]` of N photos; N may be 0."""
         if not photos:
             return np.empty((0, self.width), np.float32)
         pixels = np.stack([photo.pixels for photo in photos])
-        return np.concatenate(
-            [extractor.features(pixels) for extractor in self._extractors], axis=1
-        )
+        return self.images.features(pixels)
 
     def estimate(
         self,
@@ -128,8 +126,8 @@ class Pricer:
             features: `[N, width]`; of several photos of a listing, the mean.
             statistics: `[N]`. Where no sale at all was known yet (source `none`), those of the
                 bundle's snapshot take their place.
-            categories: `[N]` category paths, for ranges by category; without them the ranges
-                are those of all categories together.
+            categories: `[N]` category paths; without them, the levels of the path count as not
+                known and the ranges are those of all categories together.
 
         Raises:
             ValueError: the lengths differ, or statistics are in another currency than the
@@ -142,27 +140,26 @@ class Pricer:
             )
         if not len(features):
             return []
-        rows = np.stack(
-            [self._statistics_row(*pair) for pair in zip(statistics, paths, strict=True)]
-        )
-        prices, scores = self._heads.run(None, {"inputs": np.hstack([features, rows])})
+        known = [self._known(*pair) for pair in zip(statistics, paths, strict=True)]
+        rows = input_rows(features, known, paths, self.bundle.manifest.category_levels)
+        prices, scores = self._heads.run(None, {"inputs": rows})
         return [
             self._estimate(float(price), float(score), path)
             for price, score, path in zip(prices, scores, paths, strict=True)
         ]
 
-    def _statistics_row(self, statistics: Statistics, category: str | None) -> Features:
+    def _known(self, statistics: Statistics, category: str | None) -> Statistics:
         if statistics.currency != self.currency:
             raise ValueError(
                 f"statistics in {statistics.currency}, but model {self.version} prices in "
                 f"{self.currency}"
             )
         if statistics.overall.source is Scope.NONE:
-            statistics = self.snapshot_statistics(category)
-        return feature_vector(statistics)
+            return self.snapshot_statistics(category)
+        return statistics
 
     def _estimate(self, log_price: float, score: float, category: str | None) -> Estimate:
-        manifest = self._bundle.manifest
+        manifest = self.bundle.manifest
         half_width = manifest.ranges.half_width(category)
         low, price, high = (
             self._minor_units(log_price + step) for step in (-half_width, 0.0, half_width)

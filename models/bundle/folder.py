@@ -65,15 +65,16 @@ def new_bundle_folder(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         for path in temporary.iterdir():
+            path.chmod(0o644)
             _to_disk(path)
-        temporary.chmod(0o755)  # mkdtemp's 0700 would hide the bundle from the workers' user
+        temporary.chmod(0o755)  # as private as they are made, other users' workers see nothing
         _take_name(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
-    """Name the bundle by its content, and write `bundle.json` and the sums.
+    """Name the bundle by its content, and write `bundle.json` and the sums, anew if need be.
 
     Args:
         folder: holds all other files of the bundle.
@@ -83,7 +84,11 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
         The manifest as written. The version is `<backbone>-<rule>-<12 digits of the content>`, so
         the same data, seed and code give the same name, and a copied folder keeps it.
     """
-    files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+    files = {
+        path.name: sha256_of(path)
+        for path in sorted(folder.iterdir())
+        if path.name not in (MANIFEST_FILE, CHECKSUMS_FILE)
+    }
     unnamed = manifest.model_copy(update={"files": files, "model_version": ""})
     content = hashlib.sha256(unnamed.model_dump_json().encode()).hexdigest()
     backbone = unnamed.image_networks[0].backbone

@@ -82,6 +82,7 @@ class Manifest(_Part):
     currency: Currency
     image_networks: Annotated[tuple[ImageNetwork, ...], Field(min_length=1)]
     preprocessing: Preprocessing
+    category_levels: tuple[str, ...]
     inputs: Annotated[int, Field(ge=1)]
     statistics_schema_sha256: Sha256
     target_mean: float

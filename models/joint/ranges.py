@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from models.joint.inputs import category_levels
 from schemas.dataset import CATEGORY_SEPARATOR
 
 RANGE_PROBABILITY = 0.8
@@ -31,7 +32,7 @@ class RangeTable(BaseModel):
 
     def half_width(self, category: str | None) -> float:
         """Return the half width for a category, which may be unknown."""
-        for path in _levels(category):
+        for path in reversed(category_levels(category)):
             if path in self.by_category:
                 return self.by_category[path]
         return self.pooled
@@ -78,17 +79,8 @@ def calibrate_ranges(
     return RangeTable(probability=probability, pooled=pooled, by_category=by_category)
 
 
-def _levels(category: str | None) -> list[str]:
-    """List a path and the levels above it, the deepest first."""
-    path, found = category or "", []
-    while path:
-        found.append(path)
-        path = path.rpartition(CATEGORY_SEPARATOR)[0]
-    return found
-
-
 def _deepest_first(paths: dict[str, list[int]]) -> list[str]:
-    every = {level for path in paths for level in _levels(path)}
+    every = {level for path in paths for level in category_levels(path)}
     return sorted(every, key=lambda path: (-path.count(CATEGORY_SEPARATOR), path))
 
 

@@ -1,0 +1,65 @@
+"""The extractors of a bundle as one network: their features side by side."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from models.bundle.folder import Bundle
+from models.errors import BundleError
+from models.extractors.onnx_runtime import OnnxExtractor
+from models.extractors.protocol import Features, Pixels
+
+if TYPE_CHECKING:
+    import torch
+
+
+class BundledImages:
+    """Backbone and extractor in one, from the files of a bundle; never imports torch.
+
+    Attributes:
+        name: names of the networks, joined by `+`.
+        width: features of a photo, of all networks together.
+        input_size: side of the input in pixels.
+        fingerprint: names weights and preprocessing of all networks.
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+        """Load the networks of a bundle that was checked.
+
+        Raises:
+            BundleError: a file is not the network that the manifest speaks of.
+        """
+        networks = bundle.manifest.image_networks
+        self.name = "+".join(network.name for network in networks)
+        self.width = sum(network.width for network in networks)
+        self.input_size = bundle.manifest.preprocessing.size
+        self.fingerprint = "+".join(network.fingerprint for network in networks)
+        self._preprocessing = bundle.manifest.preprocessing
+        self._extractors = [
+            OnnxExtractor(bundle.folder / network.file, threads) for network in networks
+        ]
+        for network, extractor in zip(networks, self._extractors, strict=True):
+            if extractor.width != network.width:
+                raise BundleError(
+                    f"{bundle.folder / network.file} gives {extractor.width} features, "
+                    f"not {network.width}"
+                )
+
+    def preprocess(self, image: Image.Image) -> Pixels:
+        """Turn an upright RGB image of any size into float32 of shape [3, S, S]."""
+        return self._preprocessing(image)
+
+    def features(self, pixels: Pixels) -> Features:
+        """Map preprocessed photos [N, 3, S, S] to features [N, width]; N may be 0."""
+        return np.concatenate(
+            [extractor.features(pixels) for extractor in self._extractors], axis=1
+        )
+
+    def build(self) -> "torch.nn.Module":
+        """Refuse: a bundle has its networks for the CPU runtime only.
+
+        Raises:
+            BundleError: always.
+        """
+        raise BundleError("the networks of a bundle run in ONNX Runtime only")

@@ -1,0 +1,185 @@
+"""From a dataset to the numbers that the joint training takes: split, cleaned, with statistics."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.bundle.manifest import DataWindow
+from models.bundle.snapshot import SalesSnapshot
+from models.dataset.cleaning import IRRATIONAL_SHARE, PriceLimits, rational_limits
+from models.dataset.photos import ListingPhotos
+from models.dataset.rows import Dataset, ListingRow
+from models.dataset.splits import Indices, Split, has_times, split_listings
+from models.dataset.statistics import (
+    KnownSale,
+    SalesHistograms,
+    as_of_listing,
+    known_sales,
+    leave_one_out,
+)
+from models.errors import DatasetError
+from models.joint.inputs import Rows, category_vocabulary, input_rows
+from schemas.money import minor_unit_digits
+from schemas.statistics import Statistics
+
+MIN_TRAINING = 40
+MIN_VALIDATION = 10
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """The parts of a dataset, ready for training.
+
+    Attributes:
+        listings: `[N]` all listings.
+        photos: what was found in their photos.
+        currency: of all prices.
+        split: the three parts, over all listings.
+        train: the listings of the training part that are trained on: with a sound photo and a
+            rational price.
+        validation: the same of the validation part.
+        limits: the rational prices, found on the training part.
+        statistics: `[N]`, as serving would have sent them; without their own sale.
+        vocabulary: levels of category paths that have a column.
+        rows: raw input `[N, width]`.
+        log_prices: `[N]` natural log of price in whole units, NaN where it is not rational.
+        snapshot: histograms of what was sold.
+        sales: how many sales the statistics are from.
+        window: from the first listing or sale to the last.
+    """
+
+    listings: Sequence[ListingRow]
+    photos: ListingPhotos
+    currency: str
+    split: Split
+    train: Indices
+    validation: Indices
+    limits: PriceLimits
+    statistics: list[Statistics]
+    vocabulary: tuple[str, ...]
+    rows: Rows
+    log_prices: Rows
+    snapshot: SalesSnapshot
+    sales: int
+    window: DataWindow | None
+
+
+def currency_of(dataset: Dataset) -> str:
+    """Return the currency of a dataset's prices.
+
+    Raises:
+        DatasetError: there are none above zero, or they are in several currencies.
+    """
+    found = {row.currency for row in dataset.listings if row.price_minor and row.currency}
+    if not found:
+        raise DatasetError(f"{dataset.folder} has no listing with a price: nothing to learn from")
+    if len(found) > 1:
+        raise DatasetError(
+            f"{dataset.folder} has prices in {', '.join(sorted(found))}: a bundle prices in one "
+            "currency, so make one dataset of each"
+        )
+    return found.pop()
+
+
+def prepare_training(
+    dataset: Dataset,
+    listings: Sequence[ListingRow],
+    photos: ListingPhotos,
+    *,
+    seed: int,
+    irrational_share: float = IRRATIONAL_SHARE,
+) -> TrainingData:
+    """Split, clean and describe listings.
+
+    Args:
+        dataset: for its sales.
+        listings: those to use, of the dataset.
+        photos: what was found in their photos.
+        seed: of the random split.
+        irrational_share: see `rational_limits`.
+
+    Raises:
+        DatasetError: there is too little to learn from; the message says what.
+    """
+    currency = currency_of(dataset)
+    if not photos.readable.any():
+        raise DatasetError(f"{dataset.folder}: not one photo can be read")
+    split = split_listings(listings, photos.digests, seed=seed)
+    prices = [row.price_minor if row.currency == currency else None for row in listings]
+    of_training = [price for item in split.train if (price := prices[item]) is not None]
+    if not any(of_training):
+        raise DatasetError(f"{dataset.folder}: no listing of the training part has a price")
+    limits = rational_limits(of_training, irrational_share=irrational_share)
+    usable = photos.sound & np.array([limits.contain(price) for price in prices])
+    train, validation = (part[usable[part]] for part in (split.train, split.validation))
+    if len(train) < MIN_TRAINING or len(validation) < MIN_VALIDATION:
+        raise DatasetError(
+            f"{dataset.folder}: {len(train)} listings to train on and {len(validation)} to "
+            f"validate with have a sound photo and a rational price; at least {MIN_TRAINING} and "
+            f"{MIN_VALIDATION} are needed"
+        )
+    log_prices = _log_prices(prices, usable, currency)
+    if np.ptp(log_prices[train]) == 0:
+        raise DatasetError(f"{dataset.folder}: all prices are the same: there is nothing to learn")
+
+    sales = known_sales(dataset, currency)
+    statistics, snapshot, counted, window = _statistics(listings, sales, split.train, currency)
+    categories = [row.category for row in listings]
+    vocabulary = category_vocabulary(categories[item] for item in train)
+    rows = input_rows(photos.features, statistics, categories, vocabulary)
+    if not np.isfinite(rows[train][:, : photos.features.shape[1]]).all():
+        raise DatasetError(f"{dataset.folder}: image features are not finite")
+    return TrainingData(
+        listings=listings,
+        photos=photos,
+        currency=currency,
+        split=split,
+        train=train,
+        validation=validation,
+        limits=limits,
+        statistics=statistics,
+        vocabulary=vocabulary,
+        rows=rows,
+        log_prices=log_prices,
+        snapshot=snapshot,
+        sales=counted,
+        window=window,
+    )
+
+
+def _log_prices(prices: Sequence[int | None], usable: npt.NDArray[np.bool_], currency: str) -> Rows:
+    minor = np.array([price or 1 for price in prices], dtype=np.float64)
+    whole = np.log(minor) - minor_unit_digits(currency) * np.log(10)
+    return np.where(usable, whole, np.nan).astype(np.float32)
+
+
+def _statistics(
+    listings: Sequence[ListingRow], sales: list[KnownSale], train: Indices, currency: str
+) -> tuple[list[Statistics], SalesSnapshot, int, DataWindow | None]:
+    """Return the statistics of each listing, the snapshot for the bundle, its sales and window.
+
+    With times: as of listing, and the snapshot is the state at the end. Without: what the
+    training part sold, for the training part itself without the own sale. The prices of the
+    other parts are never in it, because they are what will be measured.
+    """
+    timed_sales = [sale for sale in sales if sale.moment is not None]
+    histograms = SalesHistograms(currency)
+    if has_times(listings) and timed_sales:
+        statistics = as_of_listing(listings, timed_sales, histograms)
+        moments = [sale.moment for sale in timed_sales if sale.moment is not None]
+        moments += [row.listed_at for row in listings if row.listed_at is not None]
+        window = DataWindow(start=min(moments), end=max(moments))
+    else:
+        ids = {listings[item].listing_id for item in train}
+        sales = [sale for sale in sales if sale.listing_id in ids]
+        for sale in sales:
+            histograms.apply(sale)
+        statistics = [histograms.statistics(row.seller_id, row.category) for row in listings]
+        of_train = leave_one_out([listings[item] for item in train], sales, currency)
+        for item, own in zip(train, of_train, strict=True):
+            statistics[item] = own
+        window = None
+    snapshot = SalesSnapshot(currency, histograms.overall, histograms.categories)
+    return statistics, snapshot, histograms.overall.count, window
