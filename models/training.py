@@ -1,9 +1,9 @@
 """The whole of training: dataset, photos, features, joint networks, ranges, bundle."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from models.bundle.manifest import (
     ImageNetwork,
     Manifest,
     Rule,
+    RuleName,
     Source,
     statistics_schema_sha256,
 )
@@ -64,7 +65,7 @@ class Objective:
             on listings that training has not seen; the threshold rule always opens it at 0.5.
     """
 
-    rule: Literal["percentile", "threshold"] = "percentile"
+    rule: RuleName = RuleName.PERCENTILE
     delta: float = 0.5
     epsilon: float = 0.5
     paper_gate: bool = False
@@ -97,6 +98,7 @@ def train_bundle(
     backbone: Backbone,
     objective: Objective,
     plan: Plan | None = None,
+    epochs: tuple[int, int, int, int] | None = None,
     seed: int = 0,
     limit: int | None = None,
     irrational_share: float = IRRATIONAL_SHARE,
@@ -111,6 +113,7 @@ def train_bundle(
         backbone: the pretrained image network.
         objective: the operator's constraint.
         plan: epochs and regularisation; `quick_plan` by default.
+        epochs: in place of those of the plan.
         seed: of the split, the weights, the batches and dropout.
         limit: use that many listings, drawn by `seed`; all by default.
         irrational_share: share of prices cut as irrational.
@@ -143,6 +146,7 @@ def train_bundle(
             dataset, listings, photos, seed=seed, irrational_share=irrational_share
         )
         plan = plan or quick_plan(len(data.train))
+        plan = replace(plan, epochs=epochs or plan.epochs)
         network = _train(data, objective, plan, seed, report)
         threshold, ranges = _calibrate(network, data, objective)
         network.save(folder / HEADS_FILE)
@@ -171,7 +175,7 @@ def train_bundle(
                 rule=Rule(
                     name=objective.rule,
                     delta=objective.delta,
-                    epsilon=objective.epsilon if objective.rule == "threshold" else None,
+                    epsilon=objective.epsilon if objective.rule is RuleName.THRESHOLD else None,
                     score_threshold=threshold,
                 ),
                 ranges=ranges,
@@ -217,7 +221,7 @@ def _train(
     beta = max(BETA, float(targets.var()))
     loss = (
         PercentileLoss(delta=objective.delta, beta=beta)
-        if objective.rule == "percentile"
+        if objective.rule is RuleName.PERCENTILE
         else ThresholdLoss(epsilon=objective.epsilon, beta=beta)
     )
     torch.manual_seed(seed)
@@ -253,7 +257,7 @@ def _calibrate(
     prices, scores = (values.numpy().astype(np.float64) for values in found)
     # a listing without a sound photo is refused before the gate, and counts as refused
     scores[~data.photos.sound[part]] = -np.inf
-    if objective.rule == "threshold" or objective.paper_gate:
+    if objective.rule is RuleName.THRESHOLD or objective.paper_gate:
         threshold = 0.0
     else:
         threshold = quantile_threshold(scores, objective.delta)

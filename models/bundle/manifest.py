@@ -3,6 +3,7 @@
 import hashlib
 import json
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -38,6 +39,13 @@ class ImageNetwork(_Part):
     file: FileName
 
 
+class RuleName(StrEnum):
+    """By a share of all listings (Eq. 1), or by closeness (Eq. 3)."""
+
+    PERCENTILE = "percentile"
+    THRESHOLD = "threshold"
+
+
 class Rule(_Part):
     """The constraint that the operator chose (3.3.1, 3.3.2) and where the gate opens.
 
@@ -45,7 +53,7 @@ class Rule(_Part):
     paper's `f_cls >= 0.5`.
     """
 
-    name: Literal["percentile", "threshold"]
+    name: RuleName
     delta: Annotated[float, Field(gt=0, le=1)]
     epsilon: Annotated[float, Field(gt=0)] | None = None
     score_threshold: float
