@@ -22,6 +22,7 @@ from workers.runtime.settings import Settings
 # the command has commands of its own.
 COMMANDS: Mapping[str, str] = {
     "broker": "Run a real Apache Kafka on this machine.",
+    "demo": "Run the whole loop on this machine.",
     "record": "Record topics of a Kafka into a log.",
     "replay": "Publish a dataset or a recorded log in order of time.",
     "schemas": "Write the generated contract, or check that it is current.",
