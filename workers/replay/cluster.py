@@ -1,9 +1,10 @@
 """What recording and replaying ask the cluster about topics."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ConfigResource,
@@ -16,6 +17,14 @@ from workers.errors import ConfigurationError, WorkersError
 from workers.runtime.clients import Options
 
 _TIMEOUT_S = 30.0
+_PAUSE_S = 0.05
+
+# A new topic has a leader a little before that leader knows, and leaders change.
+_SOON_BETTER = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
 _HOUR_MS = 60 * 60 * 1000
 
 
@@ -86,15 +95,20 @@ def high_watermarks(
         WorkersError: the cluster does not answer.
     """
     admin = AdminClient(options)
-    answers = admin.list_offsets(
-        {TopicPartition(*place): OffsetSpec.latest() for place in places},  # type: ignore[no-untyped-call]
-        isolation_level=IsolationLevel.READ_UNCOMMITTED,
-        request_timeout=_TIMEOUT_S,
-    )
-    try:
-        return {
-            (where.topic, where.partition): int(answer.result().offset)
-            for where, answer in answers.items()
-        }
-    except KafkaException as error:
-        raise WorkersError(f"no good answer from Kafka: {error.args[0].str()}") from error
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        answers = admin.list_offsets(
+            {TopicPartition(*place): OffsetSpec.latest() for place in places},  # type: ignore[no-untyped-call]
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=_TIMEOUT_S,
+        )
+        try:
+            return {
+                (where.topic, where.partition): int(answer.result().offset)
+                for where, answer in answers.items()
+            }
+        except KafkaException as error:
+            reason = error.args[0]
+            if reason.code() not in _SOON_BETTER or time.monotonic() > deadline:
+                raise WorkersError(f"no good answer from Kafka: {reason.str()}") from error
+        time.sleep(_PAUSE_S)

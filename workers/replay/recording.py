@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
+import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
 from workers.errors import ConfigurationError, WorkersError
@@ -17,7 +18,15 @@ from workers.replay.event_log import EventLog, LogWriter
 from workers.runtime.clients import ClientOptions
 from workers.runtime.processing import Headers, Record
 
+log = structlog.get_logger(__name__)
+
 _POLL_S = 0.1
+
+_LASTING = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._AUTHENTICATION,
+)
 
 _Place = tuple[str, int]  # topic on the cluster, partition
 
@@ -113,7 +122,8 @@ def _committed(
                 return
             for message in consumer.consume(10_000, _POLL_S):
                 place, offset = _place(message), cast(int, message.offset())
-                if (error := message.error()) is None:
+                error = message.error()
+                if error is None:
                     last_news = time.monotonic()
                     reached[place] = offset + 1
                     if not ends_are_final or offset < ends[place]:
@@ -121,8 +131,10 @@ def _committed(
                 elif error.code() == KafkaError._PARTITION_EOF:
                     # Markers of transactions at the end are passed, but never delivered.
                     reached[place] = offset
-                elif error.fatal() or not error.retriable():
+                elif error.fatal() or error.code() in _LASTING:
                     raise WorkersError(f"the topics cannot be read: {error.str()}")
+                else:
+                    log.warning("consumer error, the client retries", error=error.str())
     finally:
         consumer.close()
 
