@@ -208,6 +208,15 @@ class Settings(BaseSettings):
         "Photos", "redirects", 3, "Redirects that are followed, each checked anew.", ge=0, le=20
     )
 
+    # Training
+    resnet18_weights: Path | None = _setting(
+        "Training", "file", None,
+        "ImageNet weights of ResNet-18, where they are not in the torchvision hub cache.",
+    )  # fmt: skip
+    resnet50_weights: Path | None = _setting(
+        "Training", "file", None, "The same of ResNet-50."
+    )  # fmt: skip
+
     # Health and logs
     health_port: int | None = _setting(
         "Health and logs", "port", None,
@@ -288,7 +297,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{port} is not a port; ports are 1 to 65535")
         return value
 
-    @field_validator("data_dir", "bundle")
+    @field_validator("data_dir", "bundle", "resnet18_weights", "resnet50_weights")
     @classmethod
     def _folder(cls, value: Path | None) -> Path | None:
         return None if value is None else _absolute(value)
