@@ -14,7 +14,8 @@ from schemas.image import ImageReference
 from schemas.listing import ListingCreated
 from schemas.sale import ItemSold
 from schemas.topics import LISTING_CREATED, TRANSACTIONS
-from workers.demo.publisher import SOURCE, Outgoing
+from workers.demo.records import SOURCE
+from workers.replay.sources import BY_KEY, Publication
 
 DEAD_LETTERS = 3
 """How many of the planted records cannot be read, and so become dead letters."""
@@ -24,8 +25,8 @@ REUPLOADS = 2
 
 
 def with_planted(
-    live: Sequence[Outgoing], *, category: str, currency: str, folder: Path
-) -> list[Outgoing]:
+    live: Sequence[Publication], *, like: ListingCreated, folder: Path
+) -> list[Publication]:
     """Return the live records with five bad ones spread among them.
 
     A sale that is not JSON, a listing without currency and with a wrong photo list, a listing
@@ -34,46 +35,54 @@ def with_planted(
 
     Args:
         live: at least one record; a bad one takes its time from the record before it.
-        category: of the planted listings.
-        currency: of the planted listings.
+        like: a listing of the category and currency that the planted ones have.
         folder: where photos may lie.
     """
-    records: list[Outgoing] = []
-    bad = _bad(category, currency, folder)
+    records: list[Publication] = []
+    bad = _bad(like, folder)
     every = len(live) // (DEAD_LETTERS + REUPLOADS + 1) or 1
     for number, record in enumerate(live, start=1):
         records.append(record)
         if number % every == 0 and (planted := next(bad, None)) is not None:
-            records.append(_at(planted, record.timestamp_ms))
-    records += [_at(planted, live[-1].timestamp_ms) for planted in bad]
+            records.append(_at(planted, record))
+    records += [_at(planted, live[-1]) for planted in bad]
     return records
 
 
-def _bad(category: str, currency: str, folder: Path) -> Iterator[Outgoing]:
+def _bad(like: ListingCreated, folder: Path) -> Iterator[Publication]:
     moment = datetime(1970, 1, 1, tzinfo=UTC)
 
     def listing(name: str, uri: str) -> ListingCreated:
         return ListingCreated(
             listing_id=f"planted-{name}",
             seller_id="planted-seller",
-            category=category,
-            currency=currency,
+            category=like.category,
+            currency=like.currency,
             images=(ImageReference(uri=uri),),
             listed_at=moment,
             title=f"planted: {name}",
         )
 
-    def record(event: ListingCreated | ItemSold, name: str, topic: str) -> Outgoing:
+    def record(event: ListingCreated | ItemSold, name: str, topic: str) -> Publication:
         headers = encode(event, event_id=f"planted-{name}", source=SOURCE, time=moment)
-        return Outgoing(topic, event.seller_id.encode(), event.to_bytes(), headers, 0)
+        return Publication(
+            where=f"planted {name}",
+            topic=topic,
+            partition=BY_KEY,
+            key=event.seller_id.encode(),
+            value=event.to_bytes(),
+            headers=headers,
+            timestamp_ms=0,
+            due_ms=0,
+        )
 
     sale = ItemSold(
         transaction_id="planted-not-json",
         listing_id="planted-not-json",
         seller_id="planted-seller",
-        category=category,
+        category=like.category,
         price_minor=1_000,
-        currency=currency,
+        currency=like.currency,
         sold_at=moment,
     )
     nowhere = listing("missing-photo", (folder / "images" / "planted-nowhere.jpg").as_uri())
@@ -88,8 +97,8 @@ def _bad(category: str, currency: str, folder: Path) -> Iterator[Outgoing]:
     yield replace(record(broken, "no-headers", LISTING_CREATED), headers=[])
 
 
-def _at(record: Outgoing, timestamp_ms: int) -> Outgoing:
-    return replace(record, timestamp_ms=timestamp_ms)
+def _at(planted: Publication, before: Publication) -> Publication:
+    return replace(planted, timestamp_ms=before.timestamp_ms, due_ms=before.due_ms)
 
 
 def _broken_photo() -> str:
