@@ -165,7 +165,8 @@ class Pricer:
             self._minor_units(log_price + step) for step in (-half_width, 0.0, half_width)
         )
         # bounded, since exp(1000) overflows; the sigmoid is 0 or 1 to all digits long before
-        margin = max(-60.0, min(60.0, score - manifest.rule.score_threshold))
+        margin = (score - manifest.rule.score_threshold) / manifest.rule.score_scale
+        margin = max(-60.0, min(60.0, margin))
         return Estimate(
             price_minor=price,
             low_minor=low,

@@ -148,7 +148,7 @@ def train_bundle(
         plan = plan or quick_plan(len(data.train))
         plan = replace(plan, epochs=epochs or plan.epochs)
         network = _train(data, objective, plan, seed, report)
-        threshold, ranges = _calibrate(network, data, objective)
+        threshold, scale, ranges = _calibrate(network, data, objective)
         network.save(folder / HEADS_FILE)
         export_heads(network, folder / HEADS_ONNX_FILE)
         data.snapshot.save(folder / SNAPSHOT_FILE)
@@ -177,6 +177,7 @@ def train_bundle(
                     delta=objective.delta,
                     epsilon=objective.epsilon if objective.rule is RuleName.THRESHOLD else None,
                     score_threshold=threshold,
+                    score_scale=scale,
                 ),
                 ranges=ranges,
                 source=Source(
@@ -249,12 +250,13 @@ def _train(
 
 def _calibrate(
     network: JointNetwork, data: TrainingData, objective: Objective
-) -> tuple[float, RangeTable]:
-    """Find the operating threshold and the ranges on the validation part."""
+) -> tuple[float, float, RangeTable]:
+    """Find the operating threshold, the scale of the scores and the ranges on the validation."""
     part = data.split.validation
     with torch.inference_mode():
         found = network(torch.from_numpy(data.rows[part]))
     prices, scores = (values.numpy().astype(np.float64) for values in found)
+    scale = max(1e-3, float(scores.std()))
     # a listing without a sound photo is refused before the gate, and counts as refused
     scores[~data.photos.sound[part]] = -np.inf
     if objective.rule is RuleName.THRESHOLD or objective.paper_gate:
@@ -265,7 +267,7 @@ def _calibrate(
     errors = prices[known] - data.log_prices[part][known]
     categories = [data.listings[item].category for item in part[known]]
     try:
-        return threshold, calibrate_ranges(errors, categories)
+        return threshold, scale, calibrate_ranges(errors, categories)
     except ValueError as error:
         raise TrainingError(
             f"of the validation part {int(known.sum())} listings are accepted: {error}"

@@ -50,13 +50,16 @@ class Rule(_Part):
     """The constraint that the operator chose (3.3.1, 3.3.2) and where the gate opens.
 
     `score_threshold` is compared with the score s of the classification network; 0 is the
-    paper's `f_cls >= 0.5`.
+    paper's `f_cls >= 0.5`. The confidence is `sigmoid((s - score_threshold) / score_scale)`: 0.5
+    is where the gate opens, whatever share was asked for. The scale is the standard deviation
+    of s on the validation part, because s itself runs to tens and the sigmoid to all or nothing.
     """
 
     name: RuleName
     delta: Annotated[float, Field(gt=0, le=1)]
     epsilon: Annotated[float, Field(gt=0)] | None = None
     score_threshold: float
+    score_scale: Annotated[float, Field(gt=0)]
 
 
 class DataWindow(_Part):

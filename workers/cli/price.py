@@ -10,7 +10,7 @@ import typer
 from models.errors import ModelsError, UnreadableImageError
 from models.images.limits import DEFAULT_LIMITS
 from models.pricer import Estimate, PreparedPhoto, Pricer
-from schemas.money import Money
+from schemas.money import minor_unit_digits
 from schemas.suggestion import ReuploadReason
 from workers.suggest.hints import hint_for
 
@@ -65,13 +65,19 @@ def _look_at(pricer: Pricer, path: Path) -> tuple[PreparedPhoto | None, list[Reu
 
 def _ask(pricer: Pricer, estimate: Estimate) -> str:
     price, low, high = (
-        Money(amount_minor=amount, currency=pricer.currency)
+        _rounded(amount, pricer.currency)
         for amount in (estimate.price_minor, estimate.low_minor, estimate.high_minor)
     )
     return (
-        f"Ask {price}. Of things like this, {pricer.range_probability:.0%} sell for "
-        f"{low} to {high}. (confidence {estimate.confidence:.0%}, model {pricer.version})"
+        f"Ask {price} {pricer.currency} ({low} to {high} in {pricer.range_probability:.0%} of "
+        f"sales; confidence {estimate.confidence:.0%}, model {pricer.version})"
     )
+
+
+def _rounded(amount_minor: int, currency: str) -> str:
+    """Give whole units from ten units on: nobody asks for 65.09."""
+    amount = amount_minor / 10 ** minor_unit_digits(currency)
+    return f"{amount:,.0f}" if amount >= 10 else f"{amount:,.{minor_unit_digits(currency)}f}"
 
 
 def _better_photo(reasons: list[tuple[ReuploadReason, Path | None]]) -> str:
