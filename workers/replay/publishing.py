@@ -39,6 +39,7 @@ def replay(
     on_start: Callable[[int], None] = lambda _: None,
     on_stored: Callable[[], None] = lambda: None,
     now: Callable[[], float] = time.time,
+    clock: Callable[[], float] = time.monotonic,
 ) -> int:
     """Publish all of a source and return how many records that was.
 
@@ -54,6 +55,7 @@ def replay(
         on_start: told how many records there are before the first is published.
         on_stored: called for each record that Kafka has acknowledged.
         now: seconds since 1970.
+        clock: a monotonic clock in seconds.
 
     Raises:
         BadDataError: the source is broken, or has timestamps that Kafka refuses.
@@ -74,6 +76,7 @@ def replay(
         on_cluster,
         speed=speed,
         on_stored=on_stored,
+        clock=clock,
     )
     return count
 
@@ -136,6 +139,7 @@ def _publish(
     *,
     speed: float,
     on_stored: Callable[[], None],
+    clock: Callable[[], float],
 ) -> None:
     producer = Producer(options)
     failed: list[str] = []  # the first one counts: what follows may be its consequence
@@ -155,13 +159,13 @@ def _publish(
             producer.flush(_POLL_S)
             raise WorkersError(failed[0])
 
-    started, first_due_ms = time.monotonic(), None
+    started, first_due_ms = clock(), None
     for publication in publications:
         if first_due_ms is None:
             first_due_ms = publication.due_ms
         if speed:
             due = started + (publication.due_ms - first_due_ms) / 1000 / speed
-            while (wait := due - time.monotonic()) > 0:
+            while (wait := due - clock()) > 0:
                 producer.poll(min(wait, _POLL_S))
                 check()
         try:

@@ -40,6 +40,7 @@ def record_topics(
     seconds: float = 0.0,
     until_quiet: float | None = None,
     on_progress: Callable[[int], None] = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> int:
     """Record the committed records of topics, and return how many there were.
 
@@ -55,6 +56,7 @@ def record_topics(
             as they are at the start.
         until_quiet: instead of that, end when nothing has come for so many seconds.
         on_progress: told, one by one, how many records there are so far.
+        clock: a monotonic clock in seconds.
 
     Raises:
         ConfigurationError: a topic is missing, or the file cannot be written.
@@ -80,7 +82,7 @@ def record_topics(
                     for place, piece in pieces.items()
                 }
                 records = _committed(
-                    list(pieces), options, seconds=seconds, until_quiet=until_quiet
+                    list(pieces), options, seconds=seconds, until_quiet=until_quiet, clock=clock
                 )
                 count = 0
                 for count, message in enumerate(records, start=1):
@@ -102,17 +104,18 @@ def _committed(
     *,
     seconds: float,
     until_quiet: float | None,
+    clock: Callable[[], float],
 ) -> Iterator[Message]:
     """Yield what lies in the partitions, from their start until it is time to end."""
     ends = high_watermarks(options.common(), places)
     reached = dict.fromkeys(places, 0)
-    started = last_news = time.monotonic()
+    started = last_news = clock()
     ends_are_final = until_quiet is None and seconds == 0
     consumer = Consumer(options.log_reader())
     try:
         consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in places])
         while True:
-            now = time.monotonic()
+            now = clock()
             if until_quiet is None and not ends_are_final and now - started >= seconds:
                 ends = high_watermarks(options.common(), places)
                 ends_are_final = True
@@ -124,7 +127,7 @@ def _committed(
                 place, offset = _place(message), cast(int, message.offset())
                 error = message.error()
                 if error is None:
-                    last_news = time.monotonic()
+                    last_news = clock()
                     reached[place] = offset + 1
                     if not ends_are_final or offset < ends[place]:
                         yield message

@@ -142,6 +142,10 @@ class System:
             assert time.monotonic() < deadline, [w.logged()[-2000:] for w in self.workers.values()]
             self._read(1)
 
+    def until_ready(self) -> None:
+        """Wait until every worker has its partition."""
+        self.until(lambda: all(worker.ready() for worker in self.workers.values()))
+
     def stop(self) -> None:
         """Stop all workers in order, and read the rest of what they wrote."""
         for worker in self.workers.values():
