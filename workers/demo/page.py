@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -17,6 +18,8 @@ from models.images.limits import DEFAULT_LIMITS
 from schemas.money import Money
 from schemas.suggestion import PriceSuggested, ReuploadRequested
 from workers.demo.outcomes import Outcome
+
+Item = TypeVar("Item")
 
 THUMBNAIL_PX = 260
 JPEG_QUALITY = 78
@@ -90,11 +93,11 @@ def write_page(
     path.write_text(text, encoding="utf-8")
 
 
-def spread(outcomes: Sequence[Outcome], number: int) -> list[Outcome]:
+def spread(items: Sequence[Item], number: int) -> list[Item]:
     """Return so many of them, evenly over their order."""
-    if len(outcomes) <= number:
-        return list(outcomes)
-    return [outcomes[index * len(outcomes) // number] for index in range(number)]
+    if len(items) <= number:
+        return list(items)
+    return [items[index * len(items) // number] for index in range(number)]
 
 
 def card(outcome: Outcome) -> Card:

@@ -11,7 +11,6 @@ from models.dataset.reader import read_dataset
 from models.dataset.rows import Dataset
 from models.extractors.cache import FeatureCache
 from models.extractors.registry import backbone
-from models.joint.trainer import Plan
 from models.training import Objective, train_bundle
 from simulator.market import simulate
 from workers.demo.check import CHECKED_TOPICS, Verdict, check
@@ -36,7 +35,7 @@ class DemoResult:
     verdict: Verdict
     figures: Figures
     outcomes: list[Outcome]
-    manifest: Manifest
+    model_version: str
     seconds: Mapping[str, float]
     wall_s: float
 
@@ -48,7 +47,7 @@ class DemoResult:
             "dataset": self.dataset,
             **found,
             **self.figures.rounded(),
-            "model_version": self.manifest.model_version,
+            "model_version": self.model_version,
             "stages": dict(self.seconds),
             "wall_s": round(self.wall_s, 1),
         }
@@ -62,7 +61,6 @@ def run_demo(
     dataset: Path | None = None,
     listings: int | None = None,
     seed: int = 7,
-    plan: Plan | None = None,
 ) -> DemoResult:
     """Run the whole loop on this machine.
 
@@ -73,7 +71,6 @@ def run_demo(
         dataset: the folder to take listings and sales from; without it a market is simulated.
         listings: how many to simulate, or to take of the dataset at most.
         seed: of the simulation, of training and of what is drawn.
-        plan: of the training, when not the one for the number of listings.
 
     Raises:
         ConfigurationError: `out` is some other folder.
@@ -87,7 +84,7 @@ def run_demo(
     if parts.left_out:
         stages.say(f"{len(parts.left_out)} rows left out; the first: {parts.left_out[0]}")
     with kafka_system(settings, stages) as system:
-        manifest = _train(stages, parts, out, seed, plan, cached=dataset is not None)
+        manifest = _train(stages, parts, out, seed, cached=dataset is not None)
         with running_workers(
             system,
             stages,
@@ -108,7 +105,7 @@ def run_demo(
         verdict=verdict,
         figures=figures(found, manifest.price_limits),
         outcomes=found,
-        manifest=manifest,
+        model_version=manifest.model_version,
         seconds=stages.seconds,
         wall_s=time.monotonic() - started,
     )
@@ -132,9 +129,7 @@ def _data(
         return read_dataset(out / "dataset")
 
 
-def _train(
-    stages: Stages, parts: Parts, out: Path, seed: int, plan: Plan | None, *, cached: bool
-) -> Manifest:
+def _train(stages: Stages, parts: Parts, out: Path, seed: int, *, cached: bool) -> Manifest:
     title = f"Training on {len(parts.training.listings)} listings before {parts.cut:%Y-%m-%d}"
     with stages.stage("train", title) as stage:
         return train_bundle(
@@ -142,7 +137,6 @@ def _train(
             out / "bundle",
             backbone=backbone("lite2"),
             objective=Objective(),
-            plan=plan,
             seed=seed,
             # the photos of a real dataset stay the same from one demo to the next
             cache=FeatureCache() if cached else None,

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
+from schemas.money import Money
 from schemas.suggestion import PriceSuggested
 from workers.demo.outcomes import Outcome, reasons
-from workers.demo.page import money, percent_off, spread
+from workers.demo.page import percent_off, spread
 from workers.demo.run import DemoResult
 
 ROWS = 12
@@ -28,9 +29,9 @@ def suggestions_table(outcomes: Sequence[Outcome]) -> Table:
             title = item.listing.title or item.listing.listing_id
             table.add_row(
                 escape(title[:_TITLE_CHARACTERS]),
-                _amount(answer.price_minor, answer),
-                f"{_amount(answer.low_minor, answer)} - {_amount(answer.high_minor, answer)}",
-                _amount(item.sold_minor, answer),
+                _amount(answer.price_minor, currency),
+                f"{_amount(answer.low_minor, currency)} - {_amount(answer.high_minor, currency)}",
+                _amount(item.sold_minor, currency),
                 percent_off(answer.price_minor, item.sold_minor),
             )
     return table
@@ -67,8 +68,9 @@ def facts(result: DemoResult) -> list[tuple[str, str]]:
     ]
 
 
-def _amount(minor: int, answer: PriceSuggested) -> str:
-    return money(minor, answer.currency).removesuffix(f" {answer.currency}")
+def _amount(minor: int, currency: str) -> str:
+    amount = Money(amount_minor=minor, currency=currency).to_decimal()
+    return f"{amount:,.0f}" if amount >= 100 else f"{amount:,f}"
 
 
 def _number(value: float | None) -> str:
