@@ -123,7 +123,7 @@ class PartitionStore:
         if known[1:] != content:
             raise SaleConflictError(
                 f"listing {sale.listing_id!r} was sold in transaction {sale.transaction_id!r} "
-                f"before, and otherwise: {read_sale(known)}"
+                f"before, and otherwise: {_told(read_sale(known))}"
             )
         return SaleOutcome.DUPLICATE
 
@@ -333,3 +333,10 @@ class PartitionStore:
         self._positions = changelog.positions(self._backend.scan(Family.META.value))
         stored = self._backend.get(CHANGELOG_POSITION_KEY)
         self._changelog_position = 0 if stored is None else read_local_number(stored)
+
+
+def _told(sale: SaleRecord) -> str:
+    return (
+        f"{sale.price_minor} minor units of {sale.currency} by {sale.seller_id!r} in "
+        f"{sale.category!r}, sold at {sale.at_ms} ms since 1970"
+    )

@@ -12,9 +12,10 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from schemas.base import rfc3339
 from schemas.topics import FOREVER, MAX_DEAD_LETTER_BYTES
 from workers.errors import BadDataError, WorkersError
-from workers.replay.cluster import TimeLimits, partitions_of, time_limits_of
 from workers.replay.sources import Publication, Source
+from workers.replay.time_limits import TimeLimits, time_limits_of
 from workers.runtime.clients import ClientOptions, Options
+from workers.runtime.cluster import partitions_of
 
 log = structlog.get_logger(__name__)
 

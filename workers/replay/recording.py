@@ -13,9 +13,9 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
 from workers.errors import ConfigurationError, WorkersError
-from workers.replay.cluster import high_watermarks, partitions_of
 from workers.replay.event_log import EventLog, LogWriter
 from workers.runtime.clients import ClientOptions
+from workers.runtime.cluster import high_watermarks, partitions_of
 from workers.runtime.processing import Headers, Record
 
 log = structlog.get_logger(__name__)

@@ -2,31 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    IsolationLevel,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
 from workers.runtime.clients import Options
-
-
-def high_watermark(options: Options, topic: str, partition: int) -> int:
-    """Return the end of a partition, records of open transactions included."""
-    where = TopicPartition(topic, partition)
-    admin = AdminClient(options)  # kept until it has answered: with it its requests end
-    answer = admin.list_offsets(
-        {where: OffsetSpec.latest()},  # type: ignore[no-untyped-call]
-        isolation_level=IsolationLevel.READ_UNCOMMITTED,
-        request_timeout=30.0,
-    )
-    return int(answer[where].result().offset)
+from workers.runtime.cluster import high_watermarks
+from workers.runtime.consumer_errors import raise_if_final
 
 
 def read_to_end(
@@ -53,9 +33,9 @@ def read_to_end(
         cancelled: asked between batches; when true the reading ends early.
 
     Raises:
-        KafkaException: the log cannot be read.
+        WorkersError: the log cannot be read, or the cluster does not answer.
     """
-    end = high_watermark(admin_options, topic, partition)
+    end = high_watermarks(admin_options, [(topic, partition)])[topic, partition]
     if start >= end:
         return
     consumer = Consumer(consumer_options)
@@ -70,8 +50,8 @@ def read_to_end(
                 if (error := message.error()) is None:
                     continue
                 if error.code() != KafkaError._PARTITION_EOF:
-                    raise KafkaException(error)
-                if (message.offset() or 0) >= end:
+                    raise_if_final(error)
+                elif (message.offset() or 0) >= end:
                     return
     finally:
         consumer.close()

@@ -23,6 +23,7 @@ from confluent_kafka import (
 )
 
 from workers.errors import WorkersError
+from workers.runtime.consumer_errors import raise_if_final
 from workers.runtime.dead_letters import DeadLetters
 from workers.runtime.merge import TimestampMerge
 from workers.runtime.metrics import LoopMetrics
@@ -204,14 +205,8 @@ class TransactionalLoop:
             origin = self._origin(message)
             self._merge.reached_end(*origin)
             self._metrics.reached_end(*origin)
-        elif error.fatal() or error.code() in (
-            KafkaError.TOPIC_AUTHORIZATION_FAILED,
-            KafkaError.GROUP_AUTHORIZATION_FAILED,
-            KafkaError.UNKNOWN_TOPIC_OR_PART,
-        ):
-            raise WorkersError(f"the consumer cannot go on: {error.str()}")
         else:
-            log.warning("consumer error, the client retries", error=error.str())
+            raise_if_final(error)
 
     def _pause_overfull(self) -> None:
         """Stop fetching a side that is held back, so that the side that it waits for gets room."""

@@ -8,7 +8,6 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
     KafkaError,
-    KafkaException,
     Message,
     TopicPartition,
 )
@@ -18,6 +17,7 @@ from stats_store.partials import RemoteParts
 from stats_store.scope import ScopeKey
 from workers.errors import WorkersError
 from workers.runtime.clients import Options
+from workers.runtime.consumer_errors import raise_if_final
 
 
 class PartialsFollower:
@@ -112,6 +112,6 @@ class PartialsFollower:
                     self._read_up_to[partition] = offset + 1
                 elif error.code() == KafkaError._PARTITION_EOF:
                     self._read_up_to[partition] = offset
-                elif error.fatal() or not error.retriable():
-                    raise KafkaException(error)
+                else:
+                    raise_if_final(error)
             self._progress.notify_all()

@@ -8,7 +8,8 @@ import structlog
 from stats_store.errors import StoreMismatchError
 from stats_store.store import PartitionStore
 from workers.runtime.clients import ClientOptions
-from workers.runtime.log_reader import high_watermark, read_to_end
+from workers.runtime.cluster import high_watermarks
+from workers.runtime.log_reader import read_to_end
 from workers.runtime.metrics import StatsMetrics
 from workers.stats.partials import PartialsFollower
 
@@ -55,7 +56,8 @@ class Restorer:
         """
         started = time.perf_counter()
         partition, position = store.partition, store.changelog_position
-        end = high_watermark(self._options.common(), self._changelog, partition)
+        changelog, parts = (self._changelog, partition), (self._partials_topic, partition)
+        end = high_watermarks(self._options.common(), [changelog])[changelog]
         if position > end:
             raise StoreMismatchError(
                 f"the state of partition {partition} is at {position} of {self._changelog}, which "
@@ -76,7 +78,7 @@ class Restorer:
                 for message in messages
             )
             self._metrics.restored_records.inc(len(messages))
-        published_end = high_watermark(self._options.common(), self._partials_topic, partition)
+        published_end = high_watermarks(self._options.common(), [parts])[parts]
         if not cancelled():
             self._partials.wait_until_read(partition, published_end, timeout=self._timeout)
             store.reconcile_parts(self._partials.published(partition))

@@ -34,7 +34,7 @@ def run_stats(settings: Settings) -> None:
     """
     options = client_options(settings)
     partitions = co_partitions(
-        options.common(), [settings.topic(name) for name in (*INPUTS, *OUTPUTS)], timeout=30.0
+        options.common(), [settings.topic(name) for name in (*INPUTS, *OUTPUTS)]
     )
     registry: CollectorRegistry = new_registry()
     metrics = StatsMetrics(registry)

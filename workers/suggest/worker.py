@@ -16,8 +16,6 @@ from workers.suggest.file_roots import FileRoots
 from workers.suggest.processor import SuggestProcessor
 from workers.suggest.web import WebPhotos
 
-_CLUSTER_TIMEOUT_S = 30.0
-
 
 def run_suggest(settings: Settings) -> None:
     """Answer listings until SIGTERM or SIGINT.
@@ -36,7 +34,7 @@ def run_suggest(settings: Settings) -> None:
     options = client_options(settings)
     topics = (LISTING_ENRICHED, PRICE_SUGGESTED, REUPLOAD_REQUESTED)
     partitions = co_partitions(
-        options.common(), map(settings.topic, topics), timeout=_CLUSTER_TIMEOUT_S
+        options.common(), map(settings.topic, topics)
     )
     pricer = Pricer.load(settings.bundle, threads=settings.suggest_threads)
     registry = new_registry()

@@ -314,8 +314,8 @@ def test_partition_counts_that_differ_are_refused(
     options: Options = {"bootstrap.servers": kafka}
     two = make_topic(topic_prefix + "two", 2)
     three = make_topic(topic_prefix + "three", 3)
-    assert co_partitions(options, [two], timeout=30) == 2
+    assert co_partitions(options, [two]) == 2
     with pytest.raises(ConfigurationError, match="different numbers of partitions"):
-        co_partitions(options, [two, three], timeout=30)
+        co_partitions(options, [two, three])
     with pytest.raises(ConfigurationError, match="secondsight topics"):
-        co_partitions(options, [two, topic_prefix + "absent"], timeout=30)
+        co_partitions(options, [two, topic_prefix + "absent"])

@@ -56,8 +56,7 @@ POISON: dict[str, dict[int, Reason]] = {
             "conflict",
             "SaleConflictError",
             "listing 'l-1' was sold in transaction 't-1' before, and otherwise: "
-            "SaleRecord(state=<SaleState.SOLD: 115>, at_ms=1772438400100, price_minor=1000, "
-            "currency='GBP', seller_id='ann', category='Toys')",
+            "1000 minor units of GBP by 'ann' in 'Toys', sold at 1772438400100 ms since 1970",
         ),
     },
     "listing.created": {
