@@ -7,10 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
 from models.bundle.folder import HEADS_ONNX_FILE, Bundle, read_bundle
 from models.bundle.images import BundledImages
@@ -20,6 +18,7 @@ from models.images.decode import decode_image
 from models.images.faults import Fault, judge
 from models.images.limits import DEFAULT_LIMITS, ImageLimits
 from models.joint.inputs import input_rows
+from models.joint.runtime import OnnxHeads
 from schemas.money import MAX_MINOR_UNITS, minor_unit_digits
 from schemas.statistics import Scope, Statistics
 from stats_store.features import STATISTICS_WIDTH
@@ -82,7 +81,7 @@ class Pricer:
             raise BundleError(f"{bundle.folder}: the widths of the inputs do not add up")
         self.bundle = bundle
         self._limits = limits
-        self._heads = _session(bundle.folder / HEADS_ONNX_FILE)
+        self._heads = OnnxHeads(bundle.folder / HEADS_ONNX_FILE, manifest.inputs)
         self._digits = minor_unit_digits(manifest.currency)
 
     @classmethod
@@ -142,7 +141,7 @@ class Pricer:
             return []
         known = [self._known(*pair) for pair in zip(statistics, paths, strict=True)]
         rows = input_rows(features, known, paths, self.bundle.manifest.category_levels)
-        prices, scores = self._heads.run(None, {"inputs": rows})
+        prices, scores = self._heads(rows)
         return [
             self._estimate(float(price), float(score), path)
             for price, score, path in zip(prices, scores, paths, strict=True)
@@ -179,15 +178,3 @@ class Pricer:
         # bounded before exp, which overflows; log of MAX_MINOR_UNITS is about 34.5
         amount = math.exp(min(log_price, 50.0)) * 10.0**self._digits
         return max(1, min(MAX_MINOR_UNITS, round(amount)))
-
-
-def _session(path: Path) -> Any:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1  # 3 million multiplications a row: threads only cost here
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read: {error.strerror}") from None
-    except (RuntimeError, ValueError) as error:
-        raise BundleError(f"{path} is not an exported network: {error}") from None

@@ -36,7 +36,7 @@ from models.extractors.onnx_runtime import OnnxExtractor, export_onnx
 from models.extractors.preprocessing import Preprocessing
 from models.extractors.protocol import Backbone
 from models.joint.export import export_heads
-from models.joint.losses import BETA, PercentileLoss, ThresholdLoss
+from models.joint.losses import PercentileLoss, ThresholdLoss
 from models.joint.network import JointNetwork
 from models.joint.ranges import RangeTable, calibrate_ranges
 from models.joint.threshold import quantile_threshold
@@ -79,7 +79,7 @@ def quick_plan(items: int) -> Plan:
     2,500.
     """
     longer = max(1.0, 2500 / items)
-    warm_up, slower, joint, joint_slower = (round(n * longer) for n in (16, 8, 6, 4))
+    warm_up, slower, joint, joint_slower = (round(n * longer) for n in (20, 10, 4, 2))
     return Plan(
         epochs=(warm_up, slower, joint, joint_slower),
         batch_size=256,
@@ -87,6 +87,7 @@ def quick_plan(items: int) -> Plan:
         input_dropout=0.5,
         weight_decay=0.01,
         members=4,
+        beta=None,
         keep_best=True,
     )
 
@@ -218,12 +219,10 @@ def _train(
     data: TrainingData, objective: Objective, plan: Plan, seed: int, report: Report
 ) -> JointNetwork:
     targets = data.log_prices[data.train]
-    # at least what refusing an item would save of a network that knows only the mean
-    beta = max(BETA, float(targets.var()))
     loss = (
-        PercentileLoss(delta=objective.delta, beta=beta)
+        PercentileLoss(delta=objective.delta)
         if objective.rule is RuleName.PERCENTILE
-        else ThresholdLoss(epsilon=objective.epsilon, beta=beta)
+        else ThresholdLoss(epsilon=objective.epsilon)
     )
     torch.manual_seed(seed)
     network = JointNetwork(

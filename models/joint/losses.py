@@ -44,6 +44,7 @@ class PercentileLoss(nn.Module):
         super().__init__()
         self.delta = delta
         self.beta = beta
+        self.max_coverage = 0.98  # above it the gate refuses nothing worth the name
 
     def forward(  # noqa: D102
         self, prices: Tensor, scores: Tensor, targets: Tensor, *, warm_up: bool = False
@@ -79,6 +80,7 @@ class ThresholdLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.epsilon = epsilon
+        self.max_coverage = 1.0  # all may be close enough
         self.delta = delta
         self.beta = beta
         self.gamma = gamma

@@ -14,13 +14,14 @@ from torch import Tensor
 
 from models.errors import TrainingError
 from models.joint.keeper import BestPrice
-from models.joint.losses import PercentileLoss, ThresholdLoss
+from models.joint.losses import BETA, PercentileLoss, ThresholdLoss
 from models.joint.network import JointNetwork
 
 Progress = Callable[[str, int, int], None]
 """Told after each epoch: name of the part, epochs done, epochs of all parts."""
 
-MAX_COVERAGE = 0.98  # above it the gate refuses nothing worth the name
+# Above 1, so that accepting an average item pays while the share is short of delta.
+BETA_RATIO = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,10 @@ class Plan:
             errors on items that the price network was trained on, as the paper has it. With
             M > 1 each head leaves out every M-th item, and an item is judged by the error of
             the head that left it out; the price is the mean of the heads.
+        beta: weight of the missing share in Eq. 1 and Eq. 3; the paper's figure is not known.
+            It is in the units of a squared error: far below that of the items to be accepted,
+            refusing everything is cheapest; far above, nothing is ever refused. None sets it
+            to twice the mean squared error over all items of the epoch before.
         keep_best: the second stage starts from the warm-up epoch whose price network did best
             on the validation part.
     """
@@ -47,6 +52,7 @@ class Plan:
     input_dropout: float = 0.0
     weight_decay: float = 0.0
     members: int = 1
+    beta: float | None = BETA
     keep_best: bool = False
 
 
@@ -94,7 +100,7 @@ def train_joint(
         targets: natural log of the sold prices `[N]`, in whole currency units.
         validation_inputs: the same of the validation part `[M, width]`.
         validation_targets: `[M]`.
-        loss: Eq. 1 or Eq. 3.
+        loss: Eq. 1 or Eq. 3; its `beta` is set here.
         plan: epochs and regularisation.
         seed: of batches and dropout; on a CPU the same seed gives the same weights.
         device: where all of it lies.
@@ -102,7 +108,7 @@ def train_joint(
 
     Raises:
         TrainingError: the loss is no longer finite, or at the end the gate accepts less than
-            delta / 2 or more than 98 % of the training part: its two trivial solutions.
+            delta / 2 or more than `loss.max_coverage` of the training part: the trivial answers.
     """
     torch.manual_seed(seed)
     network.to(device)
@@ -116,6 +122,8 @@ def train_joint(
     draw = torch.Generator(device=device).manual_seed(seed)
 
     parts = parts_of(plan.epochs)
+    # of a network that only knows the mean, until there is an epoch to go by
+    loss.beta = BETA_RATIO * float(items.prices.var()) if plan.beta is None else plan.beta
     total, done = sum(part.epochs for part in parts), 0
     best = BestPrice(network, held_out, held_out_prices)
     optimizer: torch.optim.Optimizer | None = None
@@ -129,7 +137,9 @@ def train_joint(
         for group in optimizer.param_groups:
             group["lr"] = part.learning_rate
         for _ in range(part.epochs):
-            _epoch(network, items, loss, warm_up, optimizer, plan.batch_size, draw)
+            squared = _epoch(network, items, loss, warm_up, optimizer, plan.batch_size, draw)
+            if plan.beta is None:
+                loss.beta = BETA_RATIO * squared
             if plan.keep_best and warm_up:
                 best.see()
             done += 1
@@ -155,23 +165,27 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     batch_size: int,
     draw: torch.Generator,
-) -> None:
+) -> float:
+    """Train for one epoch; return the mean squared error that the gate was shown."""
     network.train()
     device = items.inputs.device
     order = torch.randperm(len(items.inputs), generator=draw, device=device)
     total = torch.zeros((), device=device)
+    squared = torch.zeros((), device=device)
     for batch in torch.split(order, batch_size):
         with _mixed_precision(device):
-            value = _batch_loss(network, items, batch, loss, warm_up)
+            value, errors = _batch_loss(network, items, batch, loss, warm_up)
         optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         total += value.detach()
+        squared += (errors.detach() ** 2).sum()
     # once an epoch: reading the value waits for the device
     if not math.isfinite(total.item()):
         raise TrainingError(
             "the loss is not finite any more: lower the learning rate or look at the prices"
         )
+    return squared.item() / len(order)
 
 
 def _batch_loss(
@@ -180,14 +194,15 @@ def _batch_loss(
     batch: Tensor,
     loss: PercentileLoss | ThresholdLoss,
     warm_up: bool,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
+    """Return the loss of a batch, and the errors `[B]` that the gate was shown."""
     inputs, prices = items.inputs[batch], items.prices[batch]
     members = network.member_prices(inputs)
     scores = network.gate(inputs)
     count = len(members)
     if count == 1:
         value: Tensor = loss(members[0], scores, prices, warm_up=warm_up)
-        return value
+        return value, prices - members[0]
     # the gate learns from the member that has not seen the item, without dropout
     left_out = items.left_out_by[batch]
     network.prices.eval()
@@ -201,7 +216,7 @@ def _batch_loss(
     qualified = torch.ones_like(prices) if warm_up else (scores >= 0).to(prices.dtype)
     trains = left_out != torch.arange(count, device=left_out.device)[:, None]
     of_members = (trains * qualified * (prices - members) ** 2).mean(dim=1).sum()
-    return of_gate + of_members * count / (count - 1)
+    return of_gate + of_members * count / (count - 1), prices - judged
 
 
 def _mixed_precision(device: torch.device) -> AbstractContextManager[object]:
@@ -215,9 +230,9 @@ def _check_coverage(
 ) -> None:
     with torch.inference_mode():
         coverage = float((network.gate(inputs) >= 0).float().mean())
-    if not loss.delta / 2 <= coverage <= MAX_COVERAGE:
+    if not loss.delta / 2 <= coverage <= loss.max_coverage:
         raise TrainingError(
             f"the classification network ended at a trivial answer: it qualifies {coverage:.1%} of "
-            f"the training part (at least {loss.delta / 2:.1%} and at most {MAX_COVERAGE:.0%} are "
-            "expected); train longer, or with a larger beta"
+            f"the training part, where {loss.delta / 2:.1%} to {loss.max_coverage:.0%} are expected; "
+            "train longer, or with another beta"
         )

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def test_with_times_the_parts_follow_each_other() -> None:
 
 
 def test_with_times_a_repeated_photo_takes_all_its_listings_to_the_latest_part() -> None:
-    keys = [[n] for n in range(100)]
+    keys: list[list[Hashable]] = [[n] for n in range(100)]
     keys[3], keys[80], keys[95] = ["p"], ["p", "q"], ["r"]
     keys[4], keys[5] = ["q"], ["r"]
     split = split_listings([row(n, day=n) for n in range(100)], keys, seed=0)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -6,7 +7,6 @@ import pytest
 import torch
 
 from models.extractors.errors import ExportError
-from models.joint import export
 from models.joint.export import export_heads
 from models.joint.heads import Head
 from models.joint.network import CLIP, LEVEL_STD, MIN_STD, JointNetwork
@@ -21,7 +21,7 @@ def test_the_two_networks_share_no_weights() -> None:
     network = JointNetwork(5)
     prices = {id(p) for p in network.prices.parameters()}
     assert prices.isdisjoint(id(p) for p in network.gate.parameters())
-    assert [p.shape for p in network.prices[0].parameters()] == [
+    assert [p.shape for p in network.prices.parameters()] == [
         p.shape for p in network.gate.parameters()
     ]
 
@@ -45,7 +45,7 @@ def test_price_is_the_mean_of_the_members_around_the_target_mean() -> None:
     rows = torch.randn(4, 3)
     prices, scores = network(rows)
     scaled = network.scale(rows)
-    expected = (network.prices[0](scaled) + network.prices[1](scaled)) / 2 + 1.25
+    expected = network.member_prices(scaled).sum(dim=0) / 2 + 1.25
     assert torch.allclose(prices, expected)
     assert torch.equal(scores, network.gate(scaled))
 
@@ -79,11 +79,10 @@ def test_exported_heads_take_any_number_of_rows_and_unknown_columns(tmp_path: Pa
 def test_an_export_that_differs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = torch.onnx.export
 
-    def damaged(network: JointNetwork, *args: object, **options: object) -> None:
-        other = JointNetwork(6).eval()  # other weights
-        written(other, *args, **options)
+    def damaged(network: JointNetwork, *args: Any, **options: Any) -> None:
+        written(JointNetwork(6).eval(), *args, **options)  # other weights
 
-    monkeypatch.setattr(export.torch.onnx, "export", damaged)
+    monkeypatch.setattr(torch.onnx, "export", damaged)
     with pytest.raises(ExportError, match="differ from the trained ones"):
         export_heads(JointNetwork(6).eval(), tmp_path / "heads.onnx")
     assert not (tmp_path / "heads.onnx").exists()

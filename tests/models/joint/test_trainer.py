@@ -42,7 +42,7 @@ def trained(plan: Plan, loss: PercentileLoss | ThresholdLoss, seed: int = 0) -> 
     return made
 
 
-SHORT = Plan(epochs=(20, 10, 20, 10), batch_size=64)
+SHORT = Plan(epochs=(20, 10, 20, 10), batch_size=64, beta=1.5)
 CROSS_FITTED = Plan(epochs=(20, 10, 10, 5), batch_size=64, dropout=0.1, members=3, keep_best=True)
 
 
@@ -61,7 +61,7 @@ def test_the_paper_s_schedule() -> None:
 def test_percentile_rule_reaches_its_share_and_picks_the_items_that_can_be_priced(
     plan: Plan, delta: float
 ) -> None:
-    made = trained(plan, PercentileLoss(delta=delta, beta=1.5))
+    made = trained(plan, PercentileLoss(delta=delta))
     rows, prices = market(2000, 3)
     with torch.inference_mode():
         found, scores = made(rows)
@@ -82,8 +82,10 @@ def test_threshold_rule_accepts_what_is_close() -> None:
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_others() -> None:
-    plan = Plan(epochs=(15, 0, 15, 0), batch_size=64, dropout=0.2, members=2, keep_best=True)
-    loss = PercentileLoss(delta=0.5, beta=1.5)
+    plan = Plan(
+        epochs=(15, 0, 15, 0), batch_size=64, dropout=0.2, members=2, beta=1.5, keep_best=True
+    )
+    loss = PercentileLoss(delta=0.5)
     first, again, other = (trained(plan, loss, seed).state_dict() for seed in (4, 4, 5))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["gate.layers.1.weight"], other["gate.layers.1.weight"])
@@ -91,7 +93,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_others() -> None:
 
 def test_progress_counts_all_epochs_and_names_the_parts() -> None:
     rows, prices = market(60, 1)
-    plan = Plan(epochs=(2, 1, 1, 1), batch_size=64)
+    plan = Plan(epochs=(2, 1, 1, 1), batch_size=64, beta=2)
     told: list[tuple[str, int, int]] = []
     train_joint(
         network(rows, prices, plan),
@@ -99,7 +101,7 @@ def test_progress_counts_all_epochs_and_names_the_parts() -> None:
         prices,
         rows,
         prices,
-        loss=PercentileLoss(delta=0.5, beta=2),
+        loss=PercentileLoss(delta=0.5),
         plan=plan,
         seed=0,
         device=CPU,
@@ -134,13 +136,13 @@ def test_a_loss_that_is_not_finite_ends_the_run() -> None:
 
 def test_a_beta_that_makes_refusing_cheap_ends_as_a_collapsed_gate() -> None:
     with pytest.raises(TrainingError, match=r"qualifies 0\.\d% of the training part"):
-        trained(Plan(epochs=(5, 0, 40, 0), batch_size=64), PercentileLoss(delta=0.5, beta=0.001))
+        trained(Plan(epochs=(5, 0, 40, 0), batch_size=64, beta=0.001), PercentileLoss(delta=0.5))
 
 
 def test_a_gate_that_accepts_everything_is_no_gate() -> None:
     # a floor of 1 with a large beta qualifies all items
     with pytest.raises(TrainingError, match="qualifies 100"):
-        trained(Plan(epochs=(5, 0, 20, 0), batch_size=64), PercentileLoss(delta=1.0, beta=50))
+        trained(Plan(epochs=(5, 0, 20, 0), batch_size=64, beta=50), PercentileLoss(delta=1.0))
 
 
 def test_the_best_price_network_is_kept_and_the_gate_left() -> None:
@@ -151,17 +153,16 @@ def test_the_best_price_network_is_kept_and_the_gate_left() -> None:
 
     def set_bias(value: float) -> None:
         with torch.no_grad():
-            for parameter in made.parameters():
-                parameter.zero_()
-            made.prices[0].layers[-1].bias.fill_(value)
-            made.gate.layers[-1].bias.fill_(value)
+            for name, parameter in made.named_parameters():
+                parameter.fill_(value if name.endswith("layers.7.bias") else 0.0)
 
     for value in (5.0, 0.0, 3.0):  # the centred prices have the mean 0
         set_bias(value)
         best.see()
     best.restore()
-    assert made.prices[0].layers[-1].bias.item() == 0.0
-    assert made.gate.layers[-1].bias.item() == 3.0
+    state = made.state_dict()
+    assert state["prices.0.layers.7.bias"].item() == 0.0
+    assert state["gate.layers.7.bias"].item() == 3.0
 
 
 def test_an_item_is_judged_by_the_member_that_has_not_seen_it() -> None:
@@ -180,3 +181,19 @@ def test_an_item_is_judged_by_the_member_that_has_not_seen_it() -> None:
             coverage[members] = float((made(rows)[1] >= 0).float().mean())
     assert coverage[1] > 0.6
     assert coverage[4] < 0.4
+
+
+@pytest.mark.parametrize("scale", [0.05, 1.0, 5.0])
+def test_the_weight_of_the_missing_share_follows_the_size_of_the_errors(scale: float) -> None:
+    rows, prices = market(600, 1)
+    plan = Plan(epochs=(20, 10, 20, 10), batch_size=64, beta=None)
+    made = network(rows, prices * scale, plan)
+    loss = PercentileLoss(delta=0.4)
+    train_joint(
+        made, rows, prices * scale, rows, prices * scale, loss=loss, plan=plan, seed=0, device=CPU
+    )
+    with torch.inference_mode():
+        _, scores = made(rows)
+    assert float((scores >= 0).float().mean()) == pytest.approx(0.4, abs=0.12)
+    # half of the items have a variance of 1.5 ** 2, the others hardly any: twice their mean
+    assert loss.beta == pytest.approx(2 * 0.5 * 2.25 * scale**2, rel=0.3)
