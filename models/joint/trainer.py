@@ -233,6 +233,6 @@ def _check_coverage(
     if not loss.delta / 2 <= coverage <= loss.max_coverage:
         raise TrainingError(
             f"the classification network ended at a trivial answer: it qualifies {coverage:.1%} of "
-            f"the training part, where {loss.delta / 2:.1%} to {loss.max_coverage:.0%} are expected; "
-            "train longer, or with another beta"
+            f"the training part, where {loss.delta / 2:.1%} to {loss.max_coverage:.0%} are "
+            "expected; train longer, or with another beta"
         )

@@ -1,0 +1,243 @@
+"""The three commands one after another, on a small market and a backbone without weights."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from models.errors import BundleError, DatasetError, ModelsError
+from models.extractors.errors import UnknownBackboneError
+from models.extractors.preprocessing import Preprocessing
+from models.extractors.protocol import Pixels
+from models.extractors.registry import backbone
+from schemas.dataset import LISTING_COLUMNS
+from workers.cli import evaluate as evaluate_command
+from workers.cli import price as price_command
+from workers.cli import train as train_command
+
+BIG = "Home > Big"
+
+
+class Colours:
+    """Mean colours of the four quarters of a photo."""
+
+    name = "colours"
+    width = 12
+    input_size = 32
+    fingerprint = "colours-1"
+    preprocessing = Preprocessing(
+        size=32, mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0), resample="bilinear"
+    )
+
+    def preprocess(self, image: Image.Image) -> Pixels:
+        return self.preprocessing(image)
+
+    def build(self) -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten()).eval()
+
+
+def run(command: Callable[..., Any], *arguments: object, code: int = 0) -> Any:
+    """Run a command as the command line does; errors of ours are raised."""
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(command)
+    found = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if found.exception is not None and not isinstance(found.exception, SystemExit):
+        raise found.exception
+    assert found.exit_code == code, found.output
+    return found
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 listings: the redder, the dearer; big ones cost twice as much."""
+    folder = tmp_path_factory.mktemp("market")
+    (folder / "images").mkdir()
+    rng = np.random.default_rng(0)
+    with (folder / "listings.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, LISTING_COLUMNS, restval="")
+        writer.writeheader()
+        for number in range(200):
+            red, big = int(rng.integers(40, 250)), bool(rng.integers(2))
+            board = np.indices((96, 96)).sum(axis=0) // 8 % 2
+            pixels = np.stack([red * (0.4 + 0.6 * board), 200 * (1 - board), 0 * board + 60], -1)
+            noisy = np.clip(pixels + rng.normal(scale=4, size=pixels.shape), 0, 255)
+            Image.fromarray(noisy.astype(np.uint8)).save(folder / f"images/{number}.jpg")
+            price = 10 * 10 ** ((red - 40) / 210) * (2 if big else 1) * np.exp(rng.normal() * 0.1)
+            writer.writerow(
+                {
+                    "listing_id": f"l{number}",
+                    "category": BIG if big else "Home > Small",
+                    "image": f"images/{number}.jpg",
+                    "price": f"{price:.2f}",
+                }
+            )
+        writer.writerow({"listing_id": "l0"})
+    (folder / "dataset.json").write_text(json.dumps({"name": "small", "currency": "GBP"}))
+    return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(
+            train_command, "backbone", lambda name: Colours() if name == "lite2" else backbone(name)
+        )
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(market: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    bundle = tmp_path_factory.mktemp("bundle") / "b"
+    found = run(
+        train_command.train,
+        *("--dataset", market, "--out", bundle, "--delta", 0.6, "--seed", 3, "--json"),
+        *("--schedule", "20,5,10,5"),
+    )
+    return bundle, found
+
+
+def test_train_prints_one_line_of_json_and_the_stages(trained: tuple[Path, Any]) -> None:
+    bundle, found = trained
+    (line,) = found.stdout.splitlines()
+    metrics = json.loads(line)
+    assert metrics["model_version"].startswith("colours-percentile-")
+    assert metrics["listings"] == 20
+    assert 0 < metrics["coverage"] < 1
+    for stage in ("reading", "photos", "warm-up", "joint", "test"):
+        assert stage in found.stderr
+    assert "was in line 2 already" in found.stderr
+    manifest = json.loads((bundle / "bundle.json").read_text())
+    assert manifest["training"]["epochs"] == [20, 5, 10, 5]
+    assert manifest["training"]["seed"] == 3
+    assert manifest["rule"]["delta"] == 0.6
+
+
+def test_evaluate_prints_the_measures_and_writes_predictions(
+    trained: tuple[Path, Any], market: Path, tmp_path: Path
+) -> None:
+    bundle, _ = trained
+    arguments = ("--bundle", bundle, "--dataset", market, "--predictions", tmp_path / "p.csv")
+    metrics = json.loads(run(evaluate_command.evaluate, *arguments, "--json").stdout)
+    assert list(metrics) == [
+        "listings",
+        "priced",
+        "accepted",
+        "coverage",
+        "all",
+        "accepted_only",
+        "interval",
+    ]
+    assert metrics["listings"] == 200
+    with (tmp_path / "p.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["listing_id"] for row in rows] == [f"l{number}" for number in range(200)]
+    assert sum(row["decision"] == "price" for row in rows) == metrics["accepted"]
+    table = run(evaluate_command.evaluate, *arguments).stdout
+    assert f"priced {metrics['accepted']} of 200 listings" in table
+    assert f"{metrics['all']['male']:.3f}" in table
+
+
+def answers(
+    bundle: Path, market: Path, *options: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The suggestions and the requests for better photos of the first listings."""
+    found = [
+        json.loads(
+            run(
+                price_command.price,
+                *(market / f"images/{number}.jpg", "--bundle", bundle, "--json", *options),
+            ).stdout
+        )
+        for number in range(12)
+    ]
+    return (
+        [answer for answer in found if answer["decision"] == "price"],
+        [answer for answer in found if answer["decision"] == "reupload"],
+    )
+
+
+def test_price_suggests_or_asks_for_better_photos(trained: tuple[Path, Any], market: Path) -> None:
+    suggested, refused = answers(trained[0], market, "--category", BIG)
+    assert suggested
+    assert refused
+    for answer in suggested:
+        assert answer["low_minor"] <= answer["price_minor"] <= answer["high_minor"]
+        assert answer["currency"] == "GBP"
+        assert answer["confidence"] >= 0.5
+    for answer in refused:
+        assert [reason["code"] for reason in answer["reasons"]] == ["inadequate_information"]
+
+
+def test_price_speaks_to_people(trained: tuple[Path, Any], market: Path, tmp_path: Path) -> None:
+    bundle, _ = trained
+    texts = [
+        run(
+            price_command.price,
+            *(market / f"images/{number}.jpg", "--bundle", bundle, "--category", BIG),
+        ).stdout
+        for number in range(12)
+    ]
+    assert any(text.startswith("Ask ") and " GBP (" in text for text in texts)
+    assert any(text.startswith("A better photo is needed:\n") for text in texts)
+    (tmp_path / "broken.jpg").write_bytes(b"no photo")
+    told = run(price_command.price, tmp_path / "broken.jpg", "--bundle", bundle).stdout
+    assert "broken.jpg: This photo could not be opened." in told
+
+
+def test_a_bad_photo_beside_a_good_one_is_left_out(
+    trained: tuple[Path, Any], market: Path, tmp_path: Path
+) -> None:
+    bundle, _ = trained
+    (tmp_path / "broken.jpg").write_bytes(b"no photo")
+    for number in range(12):
+        photo = market / f"images/{number}.jpg"
+        alone, both = (
+            json.loads(run(price_command.price, *photos, "--bundle", bundle, "--json").stdout)
+            for photos in ((photo,), (photo, tmp_path / "broken.jpg"))
+        )
+        if alone["decision"] == "price":
+            assert both == alone
+        else:
+            assert [reason["code"] for reason in both["reasons"]] == ["unreadable"]
+
+
+@pytest.mark.parametrize("schedule", ["1,2,3", "a,b,c,d", "0,0,0,0", "1,2,3,-4"])
+def test_a_schedule_that_makes_no_sense_is_wrong_usage(
+    schedule: str, market: Path, tmp_path: Path
+) -> None:
+    found = run(
+        train_command.train,
+        *("--dataset", market, "--out", tmp_path / "b", "--schedule", schedule),
+        code=2,
+    )
+    assert "four numbers of epochs" in found.stderr
+    assert not (tmp_path / "b").exists()
+
+
+def test_what_cannot_work_is_said(trained: tuple[Path, Any], market: Path, tmp_path: Path) -> None:
+    bundle, _ = trained
+    with pytest.raises(DatasetError, match="is not a folder"):
+        run(evaluate_command.evaluate, "--bundle", bundle, "--dataset", tmp_path / "none")
+    with pytest.raises(ModelsError, match=r"none\.jpg cannot be read"):
+        run(price_command.price, tmp_path / "none.jpg", "--bundle", bundle)
+    damaged = shutil.copytree(bundle, tmp_path / "damaged")
+    with (damaged / "heads.onnx").open("ab") as stream:
+        stream.write(b"x")
+    with pytest.raises(BundleError, match=r"heads\.onnx is not the file"):
+        run(evaluate_command.evaluate, "--bundle", damaged, "--dataset", market)
+
+    with pytest.raises(UnknownBackboneError, match="no backbone is named 'vgg'"):
+        run(
+            train_command.train,
+            *("--dataset", market, "--out", tmp_path / "b", "--backbone", "vgg"),
+        )
