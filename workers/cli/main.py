@@ -23,6 +23,8 @@ from workers.runtime.settings import Settings
 COMMANDS: Mapping[str, str] = {
     "broker": "Run a real Apache Kafka on this machine.",
     "demo": "Run the whole loop on this machine.",
+    "evaluate": "Measure a model bundle on a dataset.",
+    "price": "Price a thing from its photos.",
     "record": "Record topics of a Kafka into a log.",
     "replay": "Publish a dataset or a recorded log in order of time.",
     "schemas": "Write the generated contract, or check that it is current.",
@@ -31,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "stats": "Keep sold-price statistics and write them into listings.",
     "suggest": "Answer listings with a price or a request for better photos.",
     "topics": "Create the Kafka topics, or say what differs.",
+    "train": "Train a model bundle on a dataset.",
 }
 
 # These say what the settings are, or need none: a wrong one must not keep them from running.
