@@ -25,7 +25,6 @@ from models.bundle.manifest import (
     Source,
     statistics_schema_sha256,
 )
-from models.dataset.cleaning import IRRATIONAL_SHARE
 from models.dataset.photos import ListingPhotos, look_at_photos
 from models.dataset.rows import Dataset, ListingRow
 from models.errors import DatasetError, TrainingError
@@ -79,12 +78,12 @@ def quick_plan(items: int) -> Plan:
     2,500.
     """
     longer = max(1.0, 2500 / items)
-    warm_up, slower, joint, joint_slower = (round(n * longer) for n in (20, 10, 4, 2))
+    warm_up, slower, joint, joint_slower = (round(n * longer) for n in (14, 8, 4, 2))
     return Plan(
         epochs=(warm_up, slower, joint, joint_slower),
         batch_size=256,
-        dropout=0.5,
-        input_dropout=0.5,
+        dropout=0.1,
+        input_dropout=0.2,
         weight_decay=0.01,
         members=4,
         beta=None,
@@ -102,7 +101,6 @@ def train_bundle(
     epochs: tuple[int, int, int, int] | None = None,
     seed: int = 0,
     limit: int | None = None,
-    irrational_share: float = IRRATIONAL_SHARE,
     cache: FeatureCache | None = None,
     report: Report = lambda stage, done, total: None,  # noqa: ARG005
 ) -> Manifest:
@@ -117,7 +115,6 @@ def train_bundle(
         epochs: in place of those of the plan.
         seed: of the split, the weights, the batches and dropout.
         limit: use that many listings, drawn by `seed`; all by default.
-        irrational_share: share of prices cut as irrational.
         cache: image features that need not be computed again.
         report: told of progress.
 
@@ -143,9 +140,7 @@ def train_bundle(
             cache=cache,
             progress=lambda done, total: report("photos", done, total),
         )
-        data = prepare_training(
-            dataset, listings, photos, seed=seed, irrational_share=irrational_share
-        )
+        data = prepare_training(dataset, listings, photos, seed=seed)
         plan = plan or quick_plan(len(data.train))
         plan = replace(plan, epochs=epochs or plan.epochs)
         network = _train(data, objective, plan, seed, report)
@@ -192,7 +187,6 @@ def train_bundle(
                 ),
                 training={
                     "seed": seed,
-                    "irrational_share": irrational_share,
                     **asdict(plan),
                     "epochs": list(plan.epochs),
                 },

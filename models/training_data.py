@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from models.bundle.manifest import DataWindow
 from models.bundle.snapshot import SalesSnapshot
-from models.dataset.cleaning import IRRATIONAL_SHARE, PriceLimits, rational_limits
+from models.dataset.cleaning import PriceLimits, rational_limits
 from models.dataset.photos import ListingPhotos
 from models.dataset.rows import Dataset, ListingRow
 from models.dataset.splits import Indices, Split, has_times, split_listings
@@ -89,7 +89,6 @@ def prepare_training(
     photos: ListingPhotos,
     *,
     seed: int,
-    irrational_share: float = IRRATIONAL_SHARE,
 ) -> TrainingData:
     """Split, clean and describe listings.
 
@@ -98,7 +97,6 @@ def prepare_training(
         listings: those to use, of the dataset.
         photos: what was found in their photos.
         seed: of the random split.
-        irrational_share: see `rational_limits`.
 
     Raises:
         DatasetError: there is too little to learn from; the message says what.
@@ -111,7 +109,7 @@ def prepare_training(
     of_training = [price for item in split.train if (price := prices[item]) is not None]
     if not any(of_training):
         raise DatasetError(f"{dataset.folder}: no listing of the training part has a price")
-    limits = rational_limits(of_training, irrational_share=irrational_share)
+    limits = rational_limits(of_training)
     usable = photos.sound & np.array([limits.contain(price) for price in prices])
     train, validation = (part[usable[part]] for part in (split.train, split.validation))
     if len(train) < MIN_TRAINING or len(validation) < MIN_VALIDATION:
