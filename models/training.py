@@ -42,6 +42,7 @@ from models.joint.threshold import quantile_threshold
 from models.joint.trainer import Plan, train_joint
 from models.pricer import Pricer
 from models.training_data import TrainingData, prepare_training
+from stats_store.features import STATISTICS_WIDTH
 
 Report = Callable[[str, int, int], None]
 """Told of progress: name of the stage, steps done, steps in all."""
@@ -225,7 +226,12 @@ def _train(
         dropout=plan.dropout,
         input_dropout=plan.input_dropout,
     )
-    network.fit_scaling(data.rows[data.train], float(targets.mean()), levels=len(data.vocabulary))
+    network.fit_scaling(
+        data.rows[data.train],
+        float(targets.mean()),
+        statistics=STATISTICS_WIDTH,
+        levels=len(data.vocabulary),
+    )
     train_joint(
         network,
         torch.from_numpy(data.rows[data.train]),

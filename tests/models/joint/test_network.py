@@ -9,7 +9,7 @@ import torch
 from models.extractors.errors import ExportError
 from models.joint.export import export_heads
 from models.joint.heads import Head
-from models.joint.network import CLIP, LEVEL_STD, MIN_STD, JointNetwork
+from models.joint.network import CLIP, LEVEL_STD, MIN_STD, STATISTICS_MIN_STD, JointNetwork
 
 
 def test_head_has_the_layers_of_fig_5() -> None:
@@ -27,15 +27,18 @@ def test_the_two_networks_share_no_weights() -> None:
 
 
 def test_scaling_by_hand() -> None:
-    rows = np.array([[1.0, 7.0, np.nan, 0.0], [3.0, 7.0, 4.0, 1.0]], dtype=np.float32)
-    network = JointNetwork(4)
-    network.fit_scaling(rows, 2.5, levels=1)
-    assert network.mean.tolist() == [2.0, 7.0, 4.0, 0.5]
-    assert network.std.tolist() == pytest.approx([1.0, MIN_STD, MIN_STD, LEVEL_STD])
-    scaled = network.scale(torch.tensor([[4.0, 7.01, torch.nan, 1.0], [1e9, -1e9, 4.0, 0.0]]))
+    rows = np.array([[1.0, 7.0, 3.0, np.nan, 0.0], [3.0, 7.0, 7.0, 4.0, 1.0]], dtype=np.float32)
+    network = JointNetwork(5)
+    network.fit_scaling(rows, 2.5, statistics=2, levels=1)
+    assert network.mean.tolist() == [2.0, 7.0, 5.0, 4.0, 0.5]
+    assert network.std.tolist() == pytest.approx([1.0, MIN_STD, 2.0, STATISTICS_MIN_STD, LEVEL_STD])
+    scaled = network.scale(
+        torch.tensor([[4.0, 7.01, 6.0, torch.nan, 1.0], [1e9, -1e9, 5.0, 4.3, 0.0]])
+    )
     assert scaled.tolist() == [
-        pytest.approx([2.0, 0.2, 0.0, 2.5], abs=1e-4),
-        pytest.approx([CLIP, -CLIP, 0.0, -2.5]),
+        pytest.approx([2.0, 0.2, 0.5, 0.0, 2.5], abs=1e-4),
+        # a statistic that stood still in training and then moves a little stays little
+        pytest.approx([CLIP, -CLIP, 0.0, 0.3, -2.5], abs=1e-4),
     ]
 
 
