@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper
 
 from models.bundle.folder import new_bundle_folder, write_manifest
@@ -13,16 +13,11 @@ from models.bundle.manifest import ImageNetwork, Manifest, Rule, Source, statist
 from models.bundle.snapshot import SalesSnapshot
 from models.dataset.cleaning import PriceLimits
 from models.extractors.preprocessing import Preprocessing
+from models.joint.export import export_heads
+from models.joint.network import JointNetwork
 from models.joint.ranges import RangeTable
 
 SIZE = 8
-
-
-def _save(path: Path, nodes: list[Any], inputs: Any, *outputs: Any, **constants: Any) -> None:
-    values = [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()]
-    graph = helper.make_graph(nodes, path.stem, [inputs], list(outputs), initializer=values)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    path.write_bytes(model.SerializeToString())
 
 
 def _tensor(name: str, *shape: int | str) -> Any:
@@ -34,32 +29,25 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle that prices every sound photo at exp(3) = 20.09 pounds, give or take a factor 2."""
     target = tmp_path_factory.mktemp("bundles") / "one-price"
     with new_bundle_folder(target) as folder:
-        _save(
-            folder / "backbone.onnx",
+        graph = helper.make_graph(
             [
                 helper.make_node("GlobalAveragePool", ["pixels"], ["pooled"]),
                 helper.make_node("Flatten", ["pooled"], ["features"]),
             ],
-            _tensor("pixels", "n", 3, SIZE, SIZE),
-            _tensor("features", "n", 3),
+            "means",
+            [_tensor("pixels", "n", 3, SIZE, SIZE)],
+            [_tensor("features", "n", 3)],
         )
-        _save(
-            folder / "heads.onnx",
-            [
-                helper.make_node("Gather", ["inputs", "first"], ["column"], axis=1),
-                helper.make_node("Mul", ["column", "zero"], ["zeros"]),
-                helper.make_node("Add", ["zeros", "three"], ["log_prices"]),
-                helper.make_node("Add", ["zeros", "three"], ["scores"]),
-            ],
-            _tensor("inputs", "n", 3 + 16),
-            _tensor("log_prices", "n"),
-            _tensor("scores", "n"),
-            first=np.int64(0),
-            zero=np.float32(0),
-            three=np.float32(3),
-        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+        (folder / "backbone.onnx").write_bytes(model.SerializeToString())
+        network = JointNetwork(3 + 16, hidden=(2, 2))
+        with torch.no_grad():
+            for weights in network.parameters():
+                weights.zero_()
+        network.target_mean.fill_(3.0)
+        export_heads(network, folder / "heads.onnx")
         SalesSnapshot("GBP").save(folder / "histograms.safetensors")
-        network = ImageNetwork(
+        images = ImageNetwork(
             name="price", backbone="mean", fingerprint="mean", width=3, file="backbone.onnx"
         )
         write_manifest(
@@ -67,7 +55,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Manifest(
                 model_version="",
                 currency="GBP",
-                image_networks=(network,),
+                image_networks=(images,),
                 preprocessing=Preprocessing(
                     size=SIZE, mean=(0, 0, 0), std=(255, 255, 255), resample="bilinear"
                 ),

@@ -134,7 +134,10 @@ def money(minor: int, currency: str) -> str:
 
 def percent_off(suggested: int, sold: int | None) -> str:
     """Say how far a suggestion was from what the thing sold for, such as `+12 %`."""
-    return "" if sold is None else f"{100 * (suggested / sold - 1):+,.0f} %"
+    if sold is None:
+        return ""
+    percent = 100 * (suggested / sold - 1)
+    return f"{percent:+.0f} %" if percent < 1000 else "> 1000 %"
 
 
 def bar(answer: PriceSuggested, sold: int | None) -> Bar:

@@ -12,7 +12,7 @@ from workers.demo.page import percent_off, spread
 from workers.demo.run import DemoResult
 
 ROWS = 12
-_TITLE_CHARACTERS = 28  # so that a row fits into 80 columns
+_TITLE_CHARACTERS = 26  # so that a row fits into 80 columns
 
 
 def suggestions_table(outcomes: Sequence[Outcome]) -> Table:
@@ -20,7 +20,7 @@ def suggestions_table(outcomes: Sequence[Outcome]) -> Table:
     sold = [item for item in outcomes if item.sold_minor is not None]
     currency = outcomes[0].listing.currency if outcomes else ""
     table = Table(title=f"Some suggestions, in {currency}", title_justify="left")
-    table.add_column("listing", no_wrap=True)
+    table.add_column("listing")  # the only one that may be narrowed where the terminal is narrow
     for heading in ("suggested", "range", "sold for", "off by"):
         table.add_column(heading, justify="right", no_wrap=True)
     for item in spread([item for item in sold if isinstance(item.answer, PriceSuggested)], ROWS):
