@@ -24,34 +24,40 @@ class DeadLetters:
     """
 
     def __init__(self, *, max_ratio: float, window: int) -> None:
-        self._allowed = int(max_ratio * window)
         self._max_ratio = max_ratio
         self._window = window
-        self._recent: deque[bool] = deque(maxlen=window)
+        self._batches: deque[tuple[int, int]] = deque()  # processed, rejected
 
     def check(self, processed: int, rejected: int) -> None:
         """Refuse a batch that would take the share over its limit. Changes nothing.
 
         Raises:
-            DeadLetterLimitError: more than `max_ratio * window` of the last records fail.
+            DeadLetterLimitError: more than `max_ratio` of the last records fail, and more than
+                `max_ratio * window`.
         """
-        kept = max(0, self._window - processed)
-        bad = sum(list(self._recent)[-kept:] if kept else []) + rejected
-        if bad > self._allowed:
+        recent = [*self._batches, (processed, rejected)]
+        seen, bad = (sum(counts) for counts in zip(*recent, strict=True))
+        if bad > self._max_ratio * max(self._window, seen):
             raise DeadLetterLimitError(
-                f"{bad} of the last {min(self._window, len(self._recent) + processed)} records "
-                f"were rejected; the limit is {self._max_ratio:.0%} of {self._window}. Nothing of "
-                f"this batch was committed. Look at the first of them in the dead-letter topics, "
+                f"{bad} of the last {seen} records were rejected; the limit is "
+                f"{self._max_ratio:.0%} of {max(self._window, seen)}. Nothing of this batch was "
+                f"committed. Look at the first of them in the dead-letter topics, "
                 f"mend the cause, or raise SECONDSIGHT_DEAD_LETTER_MAX_RATIO"
             )
 
     def count(self, processed: int, rejected: int) -> None:
-        """Take a committed batch into the share."""
-        self._recent.extend([True] * rejected + [False] * (processed - rejected))
+        """Take a committed batch into the share, and let go of those beyond the window."""
+        self._batches.append((processed, rejected))
+        beyond = sum(batch[0] for batch in self._batches) - self._window
+        while beyond >= self._batches[0][0]:
+            beyond -= self._batches.popleft()[0]
+            if not self._batches:
+                break
 
     def output(self, rejected: Rejected, *, attempt: int) -> Output:
         """Return the dead letter: key, value and headers as they were, and what failed."""
         record = rejected.record
+        failed_at = datetime.now(UTC)
         letter = DeadLetter(
             topic=record.topic,
             partition=record.partition,
@@ -60,7 +66,7 @@ class DeadLetters:
             error_class=type(rejected.error).__name__,
             message=str(rejected.error) or type(rejected.error).__name__,
             attempt=attempts_before(record.headers) + attempt,
-            failed_at=datetime.now(UTC),
+            failed_at=failed_at,
         )
         key, value, headers = letter.set_aside(record.key, record.value, record.headers)
         return Output(
@@ -69,5 +75,7 @@ class DeadLetters:
             key=key,
             value=value,
             headers=headers,
-            timestamp_ms=record.timestamp_ms,
+            # Of now, not of the record: retention counts from it, and an old record's letter
+            # would be deleted before anybody read it.
+            timestamp_ms=int(failed_at.timestamp() * 1000),
         )

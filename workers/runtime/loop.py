@@ -2,7 +2,7 @@
 
 The group balances the partitions of the first input; the same partitions of the other inputs
 follow them, so that they stay together whatever the assignor (they are co-partitioned). A
-partition is paused while its state is restored, and starts where the restored state says.
+partition is fetched once its state is restored, and from where the restored state says.
 """
 
 import threading
@@ -13,7 +13,6 @@ from typing import cast
 
 import structlog
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
     KafkaError,
@@ -25,8 +24,10 @@ from confluent_kafka import (
 from workers.errors import WorkersError
 from workers.runtime.consumer_errors import raise_if_final
 from workers.runtime.dead_letters import DeadLetters
+from workers.runtime.failures import FailureStreak
 from workers.runtime.merge import TimestampMerge
 from workers.runtime.metrics import LoopMetrics
+from workers.runtime.positions import start_positions
 from workers.runtime.processing import Headers, Output, Processor, Record, Rejected
 from workers.runtime.transaction import (
     OutcomeUnknownError,
@@ -93,18 +94,19 @@ class TransactionalLoop:
             WorkersError,
             *worker_faults,
         )
-        self._give_up_after = give_up_after
         self._on_beat = on_beat
         self._on_ready = on_ready
         self._merge = TimestampMerge(inputs, max_idle=max_idle)
         self._buffer_max = 2 * batch_max_records
         self._paused: set[tuple[str, int]] = set()
         self._owned: set[int] = set()
+        self._started: set[int] = set()  # those of them that are fetched
         self._restoring: dict[int, Future[Mapping[str, int]]] = {}
         self._restorers = ThreadPoolExecutor(thread_name_prefix="restore")
         self._limit = batch_max_records  # halved while a poisonous record is being looked for
         self._attempts: dict[tuple[str, int, int], int] = {}
-        self._failing_since: float | None = None
+        self._failures = FailureStreak(give_up_after=give_up_after)
+        self._positions: dict[tuple[str, int], int] = {}
         self._batch_open_since: float | None = None
         self._stopping = threading.Event()
         self._joined = False
@@ -135,26 +137,31 @@ class TransactionalLoop:
                 self._poll()
                 self._finish_restores()
                 batch = self._take_batch()
-                if batch or (self._owned and not self._restoring and self._processor.due()):
+                if batch or self._due():
                     self._transact(batch)
         finally:
             self._stopping.set()
             try:
                 self._consumer.close()  # hands the partitions back: _revoked is called
-                for partition in sorted(self._owned):  # a static member keeps them: not called
-                    self._let_go(partition)
+                for partition in sorted(self._owned):  # not handed back: the client had failed
+                    self._processor.revoked(partition)
             finally:
                 self._producer.close()
                 self._restorers.shutdown()
+
+    def _due(self) -> bool:
+        """Say whether the processor has something to write, of partitions that stand still."""
+        settled = bool(self._owned) and not self._restoring
+        return settled and not self._failures.pause() and self._processor.due()
 
     # --- polling -------------------------------------------------------------------------
 
     def _poll(self) -> None:
         room = self._buffer_max - len(self._merge)
         if room <= 0:
-            if self._merge.seconds_to_release() == 0:
-                return
-            self._pause_overfull()
+            if self._merge.seconds_to_release() != 0:
+                self._pause_overfull()
+            # Never not at all: only a poll tells that partitions were taken away.
             room = 1
         messages = self._consumer.consume(min(room, self._batch_max), self._patience())
         arrived = []
@@ -175,7 +182,11 @@ class TransactionalLoop:
         if self._stopping.is_set():
             return 0.0
         wait = self._merge.seconds_to_release()
-        if wait == 0:
+        if pause := self._failures.pause():
+            wait = pause
+        elif wait == 0 and len(self._merge) >= self._limit:
+            return 0.0
+        elif wait == 0:
             since = self._batch_open_since
             open_for = 0.0 if since is None else time.monotonic() - since
             wait = max(0.0, self._batch_wait - open_for)
@@ -223,7 +234,7 @@ class TransactionalLoop:
 
     def _take_batch(self) -> list[Record]:
         """Return a batch when it is full or its first record has waited long enough."""
-        if self._merge.seconds_to_release() != 0:
+        if self._merge.seconds_to_release() != 0 or self._failures.pause():
             return []
         now = time.monotonic()
         if self._batch_open_since is None:
@@ -237,8 +248,9 @@ class TransactionalLoop:
 
     def _assigned(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         partitions = [tp.partition for tp in assigned]
-        everything = [self._topic_partition(t, p) for p in partitions for t in self._inputs]
-        consumer.incremental_assign(everything)
+        # Nothing is fetched before the state is there. (Fetching paused and then seeking is a
+        # race with the client's own look-up of offsets, which the client may win.)
+        consumer.incremental_assign([])
         self._joined = True
         log.info("partitions assigned", partitions=partitions)
         self._metrics.rebalanced("assigned", partitions)
@@ -250,49 +262,54 @@ class TransactionalLoop:
         partitions = [tp.partition for tp in revoked]
         log.info("partitions revoked", partitions=partitions)
         self._metrics.rebalanced("revoked", partitions)
-        for partition in partitions:
-            self._let_go(partition)
-        owned = [
-            self._topic_partition(topic, partition)
-            for partition in partitions
-            for topic in self._inputs
-        ]
-        self._paused -= {(topic, p) for topic in self._inputs for p in partitions}
-        consumer.incremental_unassign(owned)
+        self._let_go(consumer, partitions)
         self._tell_readiness()
 
     def _begin(self, partition: int) -> None:
-        """Hold a partition still and have its state restored in another thread."""
-        self._consumer.pause([self._topic_partition(topic, partition) for topic in self._inputs])
-        self._merge.close(partition)
+        """Have the partition's state restored in another thread."""
         self._owned.add(partition)
         self._restoring[partition] = self._restorers.submit(self._processor.assigned, partition)
-        self._tell_readiness()
 
-    def _let_go(self, partition: int) -> None:
-        self._merge.close(partition)
-        self._owned.discard(partition)
-        self._processor.revoked(partition)
-        if (restore := self._restoring.pop(partition, None)) is not None:
-            restore.exception()  # waits; what a cut-short restore says is of no interest
+    def _let_go(self, consumer: Consumer, partitions: Sequence[int]) -> None:
+        """Stop fetching partitions and hand back what is held of them."""
+        places = [(topic, partition) for partition in partitions for topic in self._inputs]
+        if paused := self._paused.intersection(places):
+            # A partition that comes back later would come back paused.
+            consumer.resume([self._topic_partition(*place) for place in paused])
+            self._paused -= paused
+        fetched = [self._topic_partition(*place) for place in places if place[1] in self._started]
+        self._started.difference_update(partitions)
+        consumer.incremental_unassign(fetched)
+        for place in places:
+            self._positions.pop(place, None)
+        for partition in partitions:
+            self._merge.close(partition)
+            self._owned.discard(partition)
+            restore = self._restoring.pop(partition, None)
+            if restore is not None and restore.cancel():
+                continue  # it had not begun
+            self._processor.revoked(partition)
+            if restore is not None:
+                restore.exception()  # waits; what a cut-short restore says is of no interest
+                self._processor.revoked(partition)  # it may have been past being cut short
 
     def _finish_restores(self) -> None:
         """Start the partitions whose state is there."""
         for partition, restore in list(self._restoring.items()):
             if not restore.done():
                 continue
-            starts = self._starts(partition, restore.result())
-            try:
-                for start in starts:
-                    self._consumer.seek(start)
-            except KafkaException as error:
-                # Right after an assignment the client may not be ready to seek; next turn it is.
-                if error.args[0].code() != KafkaError._STATE:
-                    raise
-                continue
+            starts = start_positions(
+                self._consumer,
+                [self._topic_partition(topic, partition) for topic in self._inputs],
+                {self._prefix + topic: offset for topic, offset in restore.result().items()},
+            )
             del self._restoring[partition]
+            for topic, start in zip(self._inputs, starts, strict=True):
+                if start.offset >= 0:
+                    self._positions[topic, partition] = start.offset
             self._merge.open(partition)
-            self._consumer.resume(starts)
+            self._started.add(partition)
+            self._consumer.incremental_assign(starts)
             log.info(
                 "partition started",
                 partition=partition,
@@ -300,32 +317,20 @@ class TransactionalLoop:
             )
             self._tell_readiness()
 
-    def _starts(self, partition: int, restored: Mapping[str, int]) -> list[TopicPartition]:
-        """Return where to read on: the state's own positions, else the committed, else the start.
-
-        Positions beside the state win over the group's: an offset that expired or was reset does
-        not make a worker apply a record twice.
-        """
-        missing = [self._topic_partition(t, partition) for t in self._inputs if t not in restored]
-        committed = self._consumer.committed(missing, timeout=30.0) if missing else []
-        for tp in committed:
-            if tp.error is not None:
-                raise KafkaException(tp.error)
-        starts = [
-            TopicPartition(tp.topic, partition, tp.offset if tp.offset >= 0 else OFFSET_BEGINNING)
-            for tp in committed
-        ]
-        starts += [
-            TopicPartition(self._prefix + topic, partition, offset)
-            for topic, offset in restored.items()
-        ]
-        return starts
-
     def _start_over(self) -> None:
         """Begin again with every partition from what the logs say, after an unknown outcome."""
-        for partition in sorted(self._owned):
-            self._let_go(partition)
+        while True:
+            try:
+                self._producer.start()  # settles what its predecessor left open
+                break
+            except KafkaException as error:
+                self._failed(WorkersError(f"no producer can be started: {error}"), "unknown")
+            self._on_beat()
+        partitions = sorted(self._owned)
+        self._let_go(self._consumer, partitions)
+        for partition in partitions:
             self._begin(partition)
+        self._tell_readiness()
 
     def _tell_readiness(self) -> None:
         # A member that the group gives no partition is ready too: it stands by.
@@ -366,7 +371,13 @@ class TransactionalLoop:
             self._metrics.committed(batch, outputs, rejected, time.perf_counter() - started)
 
     def _commit(self, batch: list[Record], outputs: list[Output]) -> bool:
-        offsets = {(record.topic, record.partition): record.offset + 1 for record in batch}
+        # The offsets also show the group's coordinator whether this member is still one of it,
+        # so what is written without records carries the positions as they are.
+        offsets = {(record.topic, record.partition): record.offset + 1 for record in batch} or {
+            place: offset
+            for place, offset in self._positions.items()
+            if place[1] in {output.partition for output in outputs}
+        }
         try:
             written = self._producer.commit(outputs, offsets, self._consumer)
         except TransactionAbortedError as error:
@@ -377,11 +388,11 @@ class TransactionalLoop:
         except OutcomeUnknownError as error:
             self._failed(error, "unknown")
             self._processor.aborted()
-            self._producer.start()
             self._start_over()
             return False
-        self._failing_since = None
+        self._failures.succeeded()
         self._attempts.clear()
+        self._positions.update(offsets)
         self._processor.committed(written)
         return True
 
@@ -401,11 +412,7 @@ class TransactionalLoop:
     def _failed(self, error: WorkersError, outcome: str) -> None:
         log.warning("transaction failed", outcome=outcome, error=str(error))
         self._metrics.aborted(outcome)
-        now = time.monotonic()
-        if self._failing_since is None:
-            self._failing_since = now
-        elif now - self._failing_since > self._give_up_after:
-            raise error
+        self._failures.failed(error)
 
     def _topic_partition(self, topic: str, partition: int) -> TopicPartition:
         return TopicPartition(self._prefix + topic, partition)

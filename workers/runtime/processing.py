@@ -67,7 +67,8 @@ class Processor(Protocol):
     def revoked(self, partition: int) -> None:
         """Let a partition go; nothing of it is in a transaction then.
 
-        A restore still under way in `assigned` is cut short; the loop waits for it to return.
+        A restore still under way in `assigned` is cut short; the loop waits for it to return and
+        then calls this once more, for what it may have left.
         """
 
     def arrived(self, records: Sequence[Record]) -> None:

@@ -2,6 +2,8 @@
 
 import structlog
 
+from schemas.dead_letter import MAX_KEPT_BYTES
+from schemas.errors import EventError
 from schemas.partitioner import partition_for
 from workers.runtime.metrics import RoutingMetrics
 from workers.runtime.processing import Output, Record
@@ -25,11 +27,22 @@ class SellerRouter:
         """Return the record as it is to be written to its seller's partition; None if it is there.
 
         It gets the seller's key. It is a record of the same topic, so it comes round again.
+
+        Raises:
+            EventError: its headers make it too large to be written again.
         """
         seller = seller_id.encode()
         home = partition_for(seller, self._partitions)
         if home == record.partition:
             return None
+        size = len(record.value or b"") + sum(
+            len(name) + len(text or b"") for name, text in record.headers
+        )
+        if size > MAX_KEPT_BYTES:
+            raise EventError(
+                f"it lies in another partition than its seller's and is too large to be sent on: "
+                f"{size} bytes with its headers"
+            )
         log.warning(
             "a record lies in another partition than its seller's, sending it on",
             topic=record.topic,

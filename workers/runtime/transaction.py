@@ -4,6 +4,7 @@ KIP-98 and KIP-447: one producer a process; the group's metadata travels with th
 that a member of a past generation is refused by the group's coordinator.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -28,7 +29,8 @@ class TransactionalProducer:
     Args:
         options: librdkafka options with a `transactional.id`.
         physical: maps a topic's contract name to its name on the cluster.
-        timeout: seconds a step may take before its outcome counts as unknown.
+        timeout: seconds that a transaction may take, and again as much its abort, before its
+            outcome counts as unknown.
     """
 
     def __init__(
@@ -45,8 +47,9 @@ class TransactionalProducer:
         Raises:
             KafkaException: the transaction coordinator cannot be reached.
         """
-        self._producer = Producer(self._options)
-        self._producer.init_transactions(self._timeout)
+        producer = Producer(self._options)
+        producer.init_transactions(self._timeout)
+        self._producer = producer
 
     def commit(
         self,
@@ -69,26 +72,30 @@ class TransactionalProducer:
             OutcomeUnknownError: ask the logs what stands before going on.
         """
         if self._producer is None:
-            self.start()
+            try:
+                self.start()
+            except KafkaException as error:
+                raise TransactionAbortedError(f"no producer can be started: {error}") from error
         producer = self._producer
         assert producer is not None  # noqa: S101  start() made it
+        deadline = time.monotonic() + self._timeout
         written: dict[tuple[str, int], int] = {}
         try:
             producer.begin_transaction()
             self._produce(producer, outputs, written)
             # Delivery reports come before the commit, since it does not serve them.
-            if producer.flush(self._timeout):
+            if producer.flush(_left(deadline)):
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
             self._retried(
                 producer.send_offsets_to_transaction,
                 [TopicPartition(self._physical(t), p, o) for (t, p), o in offsets.items()],
                 consumer.consumer_group_metadata(),
-                self._timeout,
+                deadline=deadline,
             )
         except KafkaException as error:
             self._abort(producer, error)
         try:
-            self._retried(producer.commit_transaction, self._timeout)
+            self._retried(producer.commit_transaction, deadline=deadline)
         except KafkaException as error:
             if error.args[0].txn_requires_abort():
                 self._abort(producer, error)
@@ -140,22 +147,21 @@ class TransactionalProducer:
             else:
                 return
 
-    def _retried(self, step: Callable[..., object], *args: object) -> None:
-        for _ in range(3):
+    def _retried(self, step: Callable[..., object], *args: object, deadline: float) -> None:
+        while True:
             try:
-                step(*args)
+                step(*args, _left(deadline))
             except KafkaException as error:
-                last = error
-                if not error.args[0].retriable():
+                if not error.args[0].retriable() or time.monotonic() > deadline:
                     raise
             else:
                 return
-        raise last
 
     def _abort(self, producer: Producer, cause: KafkaException) -> None:
         """End the transaction that failed before its commit was asked for: it cannot stand."""
         try:
-            self._retried(producer.abort_transaction, self._timeout)
+            deadline = time.monotonic() + self._timeout
+            self._retried(producer.abort_transaction, deadline=deadline)
         except KafkaException:
             self._throw_away()
         raise TransactionAbortedError(f"the transaction was aborted: {cause}") from cause
@@ -166,3 +172,8 @@ class TransactionalProducer:
             with suppress(KafkaException):
                 producer.purge()
                 producer.flush(0)
+
+
+def _left(deadline: float) -> float:
+    """Return the seconds until a deadline, at least a moment: 0 would not wait at all."""
+    return max(0.1, deadline - time.monotonic())

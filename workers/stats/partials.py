@@ -1,7 +1,8 @@
 """Following what the other partitions publish of category and global statistics."""
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from confluent_kafka import (
@@ -39,6 +40,7 @@ class PartialsFollower:
         self._progress = threading.Condition()
         self._stopping = threading.Event()
         self._error: Exception | None = None
+        self.places = [(topic, partition) for partition in range(partitions)]
         self._thread = threading.Thread(target=self._run, name="partials", daemon=True)
 
     def start(self) -> None:
@@ -50,21 +52,26 @@ class PartialsFollower:
         self._stopping.set()
         self._thread.join()
 
-    def wait_until_read(self, partition: int, end: int, *, timeout: float) -> None:
-        """Return when a partition has been read up to an offset.
+    def wait_until_read(
+        self, ends: Mapping[tuple[str, int], int], *, timeout: float, cancelled: Callable[[], bool]
+    ) -> None:
+        """Return when every (topic, partition) has been read up to its offset, or if cancelled.
 
         Raises:
             WorkersError: that took longer than `timeout` seconds, or the topic cannot be read.
         """
+        deadline = time.monotonic() + timeout
         with self._progress:
-            done = self._progress.wait_for(
-                lambda: self._error is not None or self._read_up_to[partition] >= end, timeout
-            )
+            while (late := self._unread(ends)) and self._error is None and not cancelled():
+                if time.monotonic() > deadline:
+                    raise WorkersError(
+                        f"{self._topic}: {late} not read to their end in {timeout} s"
+                    )
+                self._progress.wait(0.2)  # being cancelled notifies nobody
         self.check()
-        if not done:
-            raise WorkersError(
-                f"{self._topic} partition {partition} was not read to its end within {timeout} s"
-            )
+
+    def _unread(self, ends: Mapping[tuple[str, int], int]) -> list[int]:
+        return [p for (_, p), end in ends.items() if self._read_up_to[p] < end]
 
     def published(self, partition: int) -> dict[bytes, bytes]:
         """Return what a partition has published, by the byte form of the key."""

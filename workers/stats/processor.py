@@ -91,7 +91,7 @@ class StatsProcessor:
         except BaseException:
             store.close()
             raise
-        self._stores[partition] = store
+        self._stores[partition] = store  # if it was revoked meanwhile, the loop revokes it again
         return {topic: offset for topic, offset in positions.items() if offset is not None}
 
     def revoked(self, partition: int) -> None:

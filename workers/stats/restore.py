@@ -22,8 +22,7 @@ class Restorer:
     Args:
         options: of the clients.
         changelog: the changelog's name on the cluster.
-        partials_topic: name of the partials topic on the cluster.
-        partials: the follower of that topic.
+        partials: the follower of the partials topic.
         metrics: where it counts.
         timeout: seconds that the partials of a partition may take to arrive.
     """
@@ -33,14 +32,12 @@ class Restorer:
         options: ClientOptions,
         *,
         changelog: str,
-        partials_topic: str,
         partials: PartialsFollower,
         metrics: StatsMetrics,
         timeout: float,
     ) -> None:
         self._options = options
         self._changelog = changelog
-        self._partials_topic = partials_topic
         self._partials = partials
         self._metrics = metrics
         self._timeout = timeout
@@ -56,7 +53,7 @@ class Restorer:
         """
         started = time.perf_counter()
         partition, position = store.partition, store.changelog_position
-        changelog, parts = (self._changelog, partition), (self._partials_topic, partition)
+        changelog = self._changelog, partition
         end = high_watermarks(self._options.common(), [changelog])[changelog]
         if position > end:
             raise StoreMismatchError(
@@ -78,9 +75,10 @@ class Restorer:
                 for message in messages
             )
             self._metrics.restored_records.inc(len(messages))
-        published_end = high_watermarks(self._options.common(), [parts])[parts]
+        # Of all partitions: the first listing shall already see what the others have counted.
+        ends = high_watermarks(self._options.common(), self._partials.places)
+        self._partials.wait_until_read(ends, timeout=self._timeout, cancelled=cancelled)
         if not cancelled():
-            self._partials.wait_until_read(partition, published_end, timeout=self._timeout)
             store.reconcile_parts(self._partials.published(partition))
         seconds = time.perf_counter() - started
         self._metrics.restore_seconds.observe(seconds)

@@ -55,7 +55,6 @@ def run_stats(settings: Settings) -> None:
                 restore=Restorer(
                     options,
                     changelog=settings.topic(STATS_CHANGELOG),
-                    partials_topic=settings.topic(STATS_PARTIALS),
                     partials=partials,
                     metrics=metrics,
                     timeout=settings.max_poll_interval_ms / 1000,

@@ -127,11 +127,11 @@ class SuggestProcessor:
             event, envelope = cloudevents.decode(
                 record.headers, record.value, accept=[ListingEnriched]
             )
+            assert isinstance(event, ListingEnriched)  # noqa: S101 - for the type checker
+            if (stray := self._router.sent_home(record, event.seller_id)) is not None:
+                return stray
         except EventError as error:
             return Rejected(record, "decode", error)
-        assert isinstance(event, ListingEnriched)  # noqa: S101 - for the type checker
-        if (stray := self._router.sent_home(record, event.seller_id)) is not None:
-            return stray
         for currency in (event.currency, event.statistics.currency):
             if currency != self._pricer.currency:
                 message = f"the model prices in {self._pricer.currency}, not in {currency}"

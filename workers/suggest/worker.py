@@ -33,9 +33,7 @@ def run_suggest(settings: Settings) -> None:
         )
     options = client_options(settings)
     topics = (LISTING_ENRICHED, PRICE_SUGGESTED, REUPLOAD_REQUESTED)
-    partitions = co_partitions(
-        options.common(), map(settings.topic, topics)
-    )
+    partitions = co_partitions(options.common(), map(settings.topic, topics))
     pricer = Pricer.load(settings.bundle, threads=settings.suggest_threads)
     registry = new_registry()
     metrics = SuggestMetrics(registry)

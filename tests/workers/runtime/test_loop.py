@@ -17,7 +17,11 @@ from workers.runtime.dead_letters import DeadLetterLimitError, DeadLetters
 from workers.runtime.loop import TransactionalLoop
 from workers.runtime.metrics import LoopMetrics
 from workers.runtime.processing import Output, Record, Rejected
-from workers.runtime.transaction import TransactionalProducer
+from workers.runtime.transaction import (
+    OutcomeUnknownError,
+    TransactionAbortedError,
+    TransactionalProducer,
+)
 
 PARTITIONS = 2
 SALES, LISTINGS, ECHO = "sales", "listings", "echo"
@@ -32,16 +36,26 @@ class Echo:
         self.changed = threading.Condition()
         self.seen: list[tuple[str, int, int]] = []
         self.provisional: list[tuple[str, int, int]] = []
-        self.starts: Mapping[str, int] = {}
+        self.starts: dict[int, Mapping[str, int]] = {}
+        self.restoring = threading.Event()  # a restore is under way
+        self.restored = threading.Event()  # and may end
+        self.restored.set()
+        self.open: set[int] = set()
         self.before_commit: Callable[[], None] = lambda: None
 
     def assigned(self, partition: int) -> Mapping[str, int]:
+        assert partition not in self.open, "opened twice"
+        self.restoring.set()
+        assert self.restored.wait(DEADLINE_S)
+        self.open.add(partition)
         with self.changed:
             self.held.add(partition)
             self.changed.notify_all()
-        return self.starts
+        return self.starts.get(partition, {})
 
     def revoked(self, partition: int) -> None:
+        self.restored.set()
+        self.open.discard(partition)
         with self.changed:
             self.held.discard(partition)
             self.changed.notify_all()
@@ -115,6 +129,7 @@ def start(kafka: str, topic_prefix: str, make_topic: Callable[..., str]) -> Iter
         processor: Echo | None = None,
         *,
         identity: str | None = None,
+        producer: type[TransactionalProducer] = TransactionalProducer,
         batch: int = 50,
         max_ratio: float = 0.5,
     ) -> Running:
@@ -123,7 +138,7 @@ def start(kafka: str, topic_prefix: str, make_topic: Callable[..., str]) -> Iter
         loop = TransactionalLoop(
             processor,
             consumer=Consumer(options.group_consumer(group)),
-            producer=TransactionalProducer(
+            producer=producer(
                 options.transactional_producer(f"{group}-{identity or len(running)}"),
                 physical=lambda topic: topic_prefix + topic,
                 timeout=10.0,
@@ -290,7 +305,7 @@ def test_a_partition_starts_where_its_state_says(
     records = [dict(r, partition=0) for r in numbered(50)]
     produce(topic_prefix + SALES, records)
     processor = Echo()
-    processor.starts = {SALES: 40}
+    processor.starts = {0: {SALES: 40}}
     start(processor)
     assert sorted(echoed(10)) == [b"%d" % i for i in range(40, 50)]
 
@@ -306,6 +321,91 @@ def test_a_restarted_worker_goes_on_where_the_transaction_ended(
     produce(topic_prefix + SALES, numbered(80, first=80))
     start()
     assert Counter(echoed(160)) == Counter(b"%d" % i for i in range(160))
+
+
+class AnswerLost(TransactionalProducer):
+    """Loses the answer to its first two commits: one that never stood, and one that stands."""
+
+    lost = 0
+
+    def commit(self, outputs: Any, offsets: Any, consumer: Any) -> dict[tuple[str, int], int]:
+        if AnswerLost.lost == 0:
+            AnswerLost.lost = 1
+            raise OutcomeUnknownError("lost before anything was written")
+        written = super().commit(outputs, offsets, consumer)
+        if AnswerLost.lost == 1:
+            AnswerLost.lost = 2
+            raise OutcomeUnknownError("lost after the commit")
+        return written
+
+
+def test_a_commit_whose_answer_is_lost_neither_loses_nor_doubles(
+    start: Start,
+    echoed: Callable[[int], list[bytes]],
+    produce: Callable[..., None],
+    topic_prefix: str,
+) -> None:
+    AnswerLost.lost = 0
+    produce(topic_prefix + SALES, numbered(120))
+    one = start(producer=AnswerLost)
+    values = echoed(120)
+    one.stop()
+    assert AnswerLost.lost == 2
+    assert one.error is None
+    assert Counter(values) == Counter(b"%d" % i for i in range(120))
+    assert one.processor.open == set()
+
+
+class RefusedForAWhile(TransactionalProducer):
+    """Refuses the first commits, as the coordinator does with a member that was put out."""
+
+    refused = 0
+
+    def commit(self, outputs: Any, offsets: Any, consumer: Any) -> dict[tuple[str, int], int]:
+        if RefusedForAWhile.refused < 5:
+            RefusedForAWhile.refused += 1
+            raise TransactionAbortedError("not a member")
+        return super().commit(outputs, offsets, consumer)
+
+
+def test_refused_commits_are_tried_again_with_full_buffers(
+    start: Start,
+    echoed: Callable[[int], list[bytes]],
+    produce: Callable[..., None],
+    topic_prefix: str,
+) -> None:
+    RefusedForAWhile.refused = 0
+    produce(topic_prefix + SALES, numbered(200))
+    produce(topic_prefix + LISTINGS, numbered(200, tag="l"))
+    one = start(producer=RefusedForAWhile, batch=5)
+    values = echoed(400)
+    assert RefusedForAWhile.refused == 5
+    assert len(set(values)) == len(values) == 400
+    assert one.error is None
+
+
+def test_a_partition_taken_away_while_it_is_restored_is_let_go(
+    start: Start, topic_prefix: str
+) -> None:
+    processor = Echo()
+    processor.restored.clear()
+    one = start(processor)
+    assert processor.restoring.wait(DEADLINE_S)
+    one.stop()  # revokes; the restore ends only then
+    assert one.error is None
+    assert processor.open == set()
+
+
+def test_a_state_ahead_of_its_input_is_refused(
+    start: Start, produce: Callable[..., None], topic_prefix: str
+) -> None:
+    produce(topic_prefix + SALES, [dict(r, partition=0) for r in numbered(3)])
+    processor = Echo()
+    processor.starts = {0: {SALES: 4}}
+    one = start(processor)
+    one.thread.join(DEADLINE_S)
+    assert isinstance(one.error, ConfigurationError)
+    assert "not the one that the state was counted from" in str(one.error)
 
 
 def test_partition_counts_that_differ_are_refused(

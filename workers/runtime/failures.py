@@ -1,0 +1,45 @@
+"""Transactions that fail one after another: a growing pause between them, and an end."""
+
+import time
+from collections.abc import Callable
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
+
+
+class FailureStreak:
+    """Counts failures in a row.
+
+    Args:
+        give_up_after: seconds of nothing but failures after which the worker ends.
+        clock: a monotonic clock in seconds.
+    """
+
+    def __init__(
+        self, *, give_up_after: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._give_up_after = give_up_after
+        self._clock = clock
+        self._since = 0.0
+        self._length = 0
+        self._retry_at = float("-inf")
+
+    def failed(self, error: Exception) -> None:
+        """Note a failure; raises `error` when that has gone on for too long.
+
+        After a time without any attempts as long as that, a failure is the first of a new row.
+        """
+        now = self._clock()
+        if self._length == 0 or now - self._retry_at > self._give_up_after:
+            self._since, self._length = now, 0
+        elif now - self._since > self._give_up_after:
+            raise error
+        self._retry_at = now + min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**self._length)
+        self._length += 1
+
+    def succeeded(self) -> None:
+        """Note a success: the row is over."""
+        self._length = 0
+
+    def pause(self) -> float:
+        """Return how many seconds to wait before the next try; 0 for none."""
+        return max(0.0, self._retry_at - self._clock()) if self._length else 0.0
