@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EXPORT_TOLERANCE = 1e-4  # of the largest feature; other summation orders stay below 1e-5
 
 # onnxruntime's errors have no common root but Exception
-_LOAD_ERRORS = (
+LOAD_ERRORS = (
     ort_state.Fail,
     ort_state.InvalidArgument,
     ort_state.InvalidGraph,
@@ -99,7 +99,7 @@ class OnnxExtractor:
             _, self.width = result.shape
         except OSError as error:
             raise BundleError(f"{path} cannot be read: {error.strerror}") from None
-        except (RuntimeError, ValueError, *_LOAD_ERRORS) as error:
+        except (RuntimeError, ValueError, *LOAD_ERRORS) as error:
             raise BundleError(f"{path} is not an exported network: {error}") from None
         self._input = source.name
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from models.errors import BundleError
-from models.extractors.onnx_runtime import _LOAD_ERRORS
+from models.extractors.onnx_runtime import LOAD_ERRORS
 from models.joint.inputs import Rows
 
 
@@ -35,12 +35,12 @@ class OnnxHeads:
             _, found = source.shape
         except OSError as error:
             raise BundleError(f"{path} cannot be read: {error.strerror}") from None
-        except (RuntimeError, ValueError, *_LOAD_ERRORS) as error:
+        except (RuntimeError, ValueError, *LOAD_ERRORS) as error:
             raise BundleError(f"{path} is not an exported network: {error}") from None
         if found != width:
             raise BundleError(f"{path} reads {found} columns, not {width}")
 
     def __call__(self, rows: Rows) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Return log prices `[N]` (natural, whole units) and scores `[N]` of rows `[N, width]`."""
-        prices, scores = self._session.run(["price", "score"], {"inputs": rows})
+        prices, scores = self._session.run(None, {"inputs": rows})
         return prices, scores

@@ -270,7 +270,7 @@ class Wire:
         failed: Written, topic: str, offset: int, stage: str, error_class: str, message: str
     ) -> Written:
         """The dead letter of a record, without the time of the failure."""
-        key, value, headers, timestamp = failed
+        key, value, headers, _ = failed
         said: Headers = [
             ("dead_letter_topic", topic.encode()),
             ("dead_letter_partition", b"0"),
@@ -280,7 +280,7 @@ class Wire:
             ("dead_letter_message", message.encode()),
             ("dead_letter_attempt", b"1"),
         ]
-        return key, value, headers + said, timestamp
+        return key, value, headers + said, 0
 
     @staticmethod
     def written(messages: Iterable[Message]) -> list[Written]:
@@ -292,12 +292,13 @@ class Wire:
 
     @staticmethod
     def letters(messages: Iterable[Message]) -> list[Written]:
-        """Dead letters without the one header that no two runs share."""
+        """Dead letters without the time of the failure, which no two runs share."""
         result = []
         for key, value, headers, timestamp in Wire.written(messages):
-            assert [name for name, _ in headers].count("dead_letter_failed_at") == 1
+            (failed_at,) = [text for name, text in headers if name == "dead_letter_failed_at"]
+            assert int(datetime.fromisoformat((failed_at or b"").decode()).timestamp() * 1000) == timestamp
             kept = [header for header in headers if header[0] != "dead_letter_failed_at"]
-            result.append((key, value, kept, timestamp))
+            result.append((key, value, kept, 0))
         return result
 
 
