@@ -121,7 +121,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 statistics_schema_sha256=statistics_schema_sha256(),
                 target_mean=0.0,
                 price_limits=PriceLimits(1, 10**9),
-                rule=Rule(name="percentile", delta=0.1, score_threshold=0.0),
+                rule=Rule(name="percentile", delta=0.1, score_threshold=0.0, score_scale=1.0),
                 ranges=RangeTable(probability=0.8, pooled=0.5, by_category={}),
                 source=Source(dataset="red", listings=1, sales=0, train=1, validation=0, test=0),
                 training={},

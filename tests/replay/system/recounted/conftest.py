@@ -296,7 +296,8 @@ class Wire:
         result = []
         for key, value, headers, timestamp in Wire.written(messages):
             (failed_at,) = [text for name, text in headers if name == "dead_letter_failed_at"]
-            assert int(datetime.fromisoformat((failed_at or b"").decode()).timestamp() * 1000) == timestamp
+            moment = datetime.fromisoformat((failed_at or b"").decode())
+            assert int(moment.timestamp() * 1000) == timestamp
             kept = [header for header in headers if header[0] != "dead_letter_failed_at"]
             result.append((key, value, kept, 0))
         return result
