@@ -97,6 +97,11 @@ def _check_size(width: int, height: int, limits: ImageLimits) -> None:
         raise UnreadableImageError(
             f"the photo has {width} x {height} pixels, the shorter side must have {limits.min_side}"
         )
+    if max(width, height) > limits.max_aspect * min(width, height):
+        raise UnreadableImageError(
+            f"the photo has {width:,} x {height:,} pixels, one side is more than "
+            f"{limits.max_aspect} times the other"
+        )
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

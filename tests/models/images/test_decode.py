@@ -79,7 +79,15 @@ def test_refusals_by_size_never_start_a_decoder(
             decode_image(bytes(data))
     with pytest.raises(UnreadableImageError, match="must have 8"):
         decode_image(png_of(1, 1))
+    for strip in (png_of(64, 790_000), png_of(1281, 64)):
+        with pytest.raises(UnreadableImageError, match="more than 20 times the other"):
+            decode_image(strip)
     assert opened == []
+
+
+def test_twenty_to_one_is_still_a_photo() -> None:
+    assert decode_image(png_of(1280, 64)).size == (1280, 64)
+    assert decode_image(png_of(8, 160)).size == (8, 160)
 
 
 def test_byte_limit_is_inclusive(encode: Encode, render: Render) -> None:

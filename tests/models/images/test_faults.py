@@ -3,8 +3,10 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from models.images import faults
 from models.images.faults import judge
 from schemas.suggestion import ReuploadReason
 
@@ -157,3 +159,19 @@ def test_worst_first(render: Render) -> None:
 def test_odd_shapes_are_judged(size: tuple[int, int]) -> None:
     noise = np.random.default_rng(3).integers(0, 255, (size[1], size[0], 3), np.uint8)
     assert ReuploadReason.BLURRED not in codes(Image.fromarray(noise))
+
+
+@pytest.mark.parametrize("size", [(64, 20_000), (20_000, 64), (700, 90_000)])
+def test_of_a_strip_no_more_is_analysed_than_of_a_photo(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analysed: list[tuple[int, ...]] = []
+    blur = faults._blur
+
+    def noted(grey: NDArray[np.float32]) -> float:
+        analysed.append(grey.shape)
+        return blur(grey)
+
+    monkeypatch.setattr(faults, "_blur", noted)
+    judge(Image.new("RGB", size, (128, 128, 128)))
+    assert [sorted(shape) for shape in analysed] == [[64, 1280]]
