@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import random
 import re
+from functools import partial
 from typing import Self
 
 from schemas.image import ImageReference
@@ -11,9 +12,11 @@ from workers.suggest.breaker import Breaker
 from workers.suggest.data_uri import read_data_uri
 from workers.suggest.errors import FetchFailedError, FetchRefusedError
 from workers.suggest.file_roots import FileRoots
+from workers.suggest.threads import AbandonableThreads
 from workers.suggest.web import WebPhotos
 
 _WEB = re.compile("https?://", re.IGNORECASE)
+_FILES_AT_ONCE = 8
 
 
 class Fetcher:
@@ -46,6 +49,7 @@ class Fetcher:
         self._breaker = breaker or Breaker()
 
     async def __aenter__(self) -> Self:
+        self._file_threads = AbandonableThreads("files", _FILES_AT_ONCE)
         await self._web.__aenter__()
         return self
 
@@ -105,5 +109,5 @@ class Fetcher:
         if scheme == "data":
             return read_data_uri(uri)
         if scheme == "file":
-            return await asyncio.to_thread(self._files.read, uri)
+            return await self._file_threads.run(partial(self._files.read, uri))
         return await self._web.get(uri)

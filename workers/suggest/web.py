@@ -11,6 +11,7 @@ from yarl import URL
 from workers.suggest.addresses import may_connect
 from workers.suggest.allow_list import AllowList
 from workers.suggest.errors import FetchFailedError, FetchRefusedError
+from workers.suggest.names import SystemNames
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TEMPORARY = frozenset({408, 425, 429})  # and every 5xx
@@ -34,7 +35,8 @@ class WebPhotos:
         allow_private: whether they may lie in private networks or on this machine.
         max_bytes: the largest body that is read.
         max_redirects: how many redirects one fetch may take.
-        connect_timeout_s: seconds that connecting to one address may take.
+        connect_timeout_s: seconds that looking a name up may take, and that connecting to one
+            address may take.
         resolver: turns names into addresses; the system's by default.
     """
 
@@ -59,7 +61,7 @@ class WebPhotos:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,  # the caller bounds how many fetches run at once
-                resolver=self._resolver,
+                resolver=self._resolver or SystemNames(timeout_s=self._connect_timeout_s),
                 socket_factory=self._socket,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
