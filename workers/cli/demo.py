@@ -44,6 +44,8 @@ def demo(
     Trains a small model on past listings, streams new ones through a real Kafka and the workers,
     and checks that each was answered once and that every statistic is right. Exit code 1 when
     not. The last line on stdout is one JSON object.
+
+    Topics have one partition, so that every statistic is exact at once and can be counted anew.
     """
     # SIGTERM ends the demo as Ctrl-C does, and with it the workers and Kafka.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -23,8 +23,8 @@ Item = TypeVar("Item")
 
 THUMBNAIL_PX = 260
 JPEG_QUALITY = 78
-PRICED_CARDS = 36
-REUPLOAD_CARDS = 16
+PRICED_CARDS = 40
+REUPLOAD_CARDS = 15
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What the demo prints for people at the end."""
 
+import textwrap
 from collections.abc import Sequence
 
 from rich.markup import escape
@@ -28,7 +29,7 @@ def suggestions_table(outcomes: Sequence[Outcome]) -> Table:
         if isinstance(answer, PriceSuggested) and item.sold_minor is not None:
             title = item.listing.title or item.listing.listing_id
             table.add_row(
-                escape(title[:_TITLE_CHARACTERS]),
+                escape(textwrap.shorten(title, _TITLE_CHARACTERS, placeholder=" …")),
                 _amount(answer.price_minor, currency),
                 f"{_amount(answer.low_minor, currency)} - {_amount(answer.high_minor, currency)}",
                 _amount(item.sold_minor, currency),
