@@ -59,7 +59,7 @@ class Rule(_Part):
     delta: Annotated[float, Field(gt=0, le=1)]
     epsilon: Annotated[float, Field(gt=0)] | None = None
     score_threshold: float
-    score_scale: Annotated[float, Field(gt=0)]
+    score_scale: Annotated[float, Field(gt=0)] = 1.0
 
 
 class DataWindow(_Part):

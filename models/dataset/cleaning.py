@@ -35,11 +35,11 @@ def rational_limits(prices_minor: Sequence[int], *, fence: float = FENCE) -> Pri
     Raises:
         ValueError: no price is above zero.
     """
-    prices = np.asarray(prices_minor, dtype=np.float64)
-    logs = np.log(prices[prices > 0])
-    if not len(logs):
+    prices = np.sort(np.asarray([price for price in prices_minor if price > 0], dtype=np.int64))
+    if not len(prices):
         raise ValueError("no price is above zero")
+    logs = np.log(prices)
     first, third = np.quantile(logs, [0.25, 0.75])
     margin = fence * max(MIN_SPREAD, third - first)
-    kept = np.exp(logs[(logs >= first - margin) & (logs <= third + margin)])
-    return PriceLimits(round(kept.min()), round(kept.max()))
+    kept = prices[(logs >= first - margin) & (logs <= third + margin)]
+    return PriceLimits(int(kept[0]), int(kept[-1]))

@@ -147,65 +147,70 @@ def test_evaluate_prints_the_measures_and_writes_predictions(
     assert f"{metrics['all']['male']:.3f}" in table
 
 
-def answers(
-    bundle: Path, market: Path, *options: str
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The suggestions and the requests for better photos of the first listings."""
-    found = [
-        json.loads(
-            run(
-                price_command.price,
-                *(market / f"images/{number}.jpg", "--bundle", bundle, "--json", *options),
-            ).stdout
-        )
-        for number in range(12)
-    ]
-    return (
-        [answer for answer in found if answer["decision"] == "price"],
-        [answer for answer in found if answer["decision"] == "reupload"],
+@pytest.fixture(scope="module")
+def evaluated(
+    trained: tuple[Path, Any], market: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, str]]:
+    """An accepted and a refused listing, with their rows of predictions and their category."""
+    path = tmp_path_factory.mktemp("predictions") / "p.csv"
+    run(
+        evaluate_command.evaluate,
+        *("--bundle", trained[0], "--dataset", market, "--predictions", path),
     )
+    with (market / "listings.csv").open(newline="") as stream:
+        category = {row["listing_id"]: row["category"] for row in csv.DictReader(stream)}
+    found = {}
+    with path.open(newline="") as stream:
+        for row in csv.DictReader(stream):
+            if row["listing_id"] != "l0":
+                photo = str(market / f"images/{row['listing_id'][1:]}.jpg")
+                extra = {"photo": photo, "category": category[row["listing_id"]]}
+                found[row["decision"]] = row | extra
+    assert set(found) == {"price", "reupload"}
+    return found
 
 
-def test_price_suggests_or_asks_for_better_photos(trained: tuple[Path, Any], market: Path) -> None:
-    suggested, refused = answers(trained[0], market, "--category", BIG)
-    assert suggested
-    assert refused
-    for answer in suggested:
-        assert answer["low_minor"] <= answer["price_minor"] <= answer["high_minor"]
-        assert answer["currency"] == "GBP"
-        assert answer["confidence"] >= 0.5
-    for answer in refused:
-        assert [reason["code"] for reason in answer["reasons"]] == ["inadequate_information"]
+def asked(bundle: Path, row: dict[str, str], *more: object) -> str:
+    arguments = (row["photo"], "--category", row["category"], "--bundle", bundle, *more)
+    return str(run(price_command.price, *arguments).stdout)
 
 
-def test_price_speaks_to_people(trained: tuple[Path, Any], market: Path, tmp_path: Path) -> None:
+def test_price_gives_what_evaluation_gives(
+    trained: tuple[Path, Any], evaluated: dict[str, dict[str, str]]
+) -> None:
+    row = evaluated["price"]
+    suggestion = json.loads(asked(trained[0], row, "--json"))
+    assert suggestion["decision"] == "price"
+    for name in ("price", "low", "high"):
+        assert suggestion[f"{name}_minor"] == pytest.approx(round(float(row[name]) * 100), abs=1)
+    assert suggestion["confidence"] == pytest.approx(float(row["confidence"]), abs=1e-4)
+    assert suggestion["currency"] == "GBP"
+    request = json.loads(asked(trained[0], evaluated["reupload"], "--json"))
+    assert request["decision"] == "reupload"
+    assert [reason["code"] for reason in request["reasons"]] == ["inadequate_information"]
+
+
+def test_price_speaks_to_people(
+    trained: tuple[Path, Any], evaluated: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
     bundle, _ = trained
-    texts = [
-        run(
-            price_command.price,
-            *(market / f"images/{number}.jpg", "--bundle", bundle, "--category", BIG),
-        ).stdout
-        for number in range(12)
-    ]
-    assert any(text.startswith("Ask ") and " GBP (" in text for text in texts)
-    assert any(text.startswith("A better photo is needed:\n") for text in texts)
+    text = asked(bundle, evaluated["price"])
+    assert text.startswith("Ask ")
+    assert f"{float(evaluated['price']['price']):.0f} GBP (" in text
+    assert asked(bundle, evaluated["reupload"]).startswith("A better photo is needed:\n")
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     told = run(price_command.price, tmp_path / "broken.jpg", "--bundle", bundle).stdout
     assert "broken.jpg: This photo could not be opened." in told
 
 
 def test_a_bad_photo_beside_a_good_one_is_left_out(
-    trained: tuple[Path, Any], market: Path, tmp_path: Path
+    trained: tuple[Path, Any], evaluated: dict[str, dict[str, str]], tmp_path: Path
 ) -> None:
-    bundle, _ = trained
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
-    for number in range(12):
-        photo = market / f"images/{number}.jpg"
-        alone, both = (
-            json.loads(run(price_command.price, *photos, "--bundle", bundle, "--json").stdout)
-            for photos in ((photo,), (photo, tmp_path / "broken.jpg"))
-        )
-        if alone["decision"] == "price":
+    for decision, row in evaluated.items():
+        alone = json.loads(asked(trained[0], row, "--json"))
+        both = json.loads(asked(trained[0], row, tmp_path / "broken.jpg", "--json"))
+        if decision == "price":
             assert both == alone
         else:
             assert [reason["code"] for reason in both["reasons"]] == ["unreadable"]
