@@ -1,15 +1,34 @@
 """The torch runtime: the same features on a GPU, or plainly on the CPU."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
 import numpy as np
 import torch
 
 from models.extractors.protocol import Features, Pixels
 
+_SWITCHES = threading.Lock()  # they are the process's, so calls take turns
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Multiply float32 as float32: by default torch rounds to TF32's 10 bits in convolutions."""
+    convolutions, matrices = torch.backends.cudnn, torch.backends.cuda.matmul
+    with _SWITCHES:
+        before = convolutions.allow_tf32, matrices.allow_tf32
+        convolutions.allow_tf32 = matrices.allow_tf32 = False
+        try:
+            yield
+        finally:
+            convolutions.allow_tf32, matrices.allow_tf32 = before
+
 
 class TorchExtractor:
     """A backbone on one device, in channels-last layout, which tensor cores want.
 
-    May be called from several threads.
+    May be called from several threads; in float32 they take turns.
     """
 
     def __init__(
@@ -24,8 +43,9 @@ class TorchExtractor:
         Args:
             module: maps [N, 3, S, S] to [N, width], in eval mode; belongs to the extractor now.
             device: `cpu`, `cuda` or `cuda:1`.
-            precision: of the multiplications. bfloat16 is several times as fast on a GPU but
-                features then differ in the third digit: not for features that are kept.
+            precision: of the multiplications. float32 is meant in full, without TF32. bfloat16 is
+                several times as fast on a GPU but features then differ in the third digit: not
+                for features that are kept.
         """
         self._device = torch.device(device)
         self._precision = precision
@@ -40,6 +60,7 @@ class TorchExtractor:
         reduced = self._precision is not torch.float32
         with (
             torch.inference_mode(),
+            nullcontext() if reduced else _full_precision(),
             torch.autocast(self._device.type, dtype=self._precision, enabled=reduced),
         ):
             features: torch.Tensor = self._module(batch)
