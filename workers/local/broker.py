@@ -173,7 +173,7 @@ class LocalBroker:
         self._write_properties(aside.name, port, controller_port)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [*java, "kafka.tools.StorageTool", "format", "--config", PROPERTIES]
-        command += ["--standalone", "--cluster-id", cluster]
+        command += ["--standalone", f"--cluster-id={cluster}"]  # it may begin with a hyphen
         with self._folder.console() as console:
             done = subprocess.run(
                 command, stdout=console, stderr=console, cwd=self._folder.path, check=False
