@@ -85,13 +85,20 @@ class Pricer:
         self._digits = minor_unit_digits(manifest.currency)
 
     @classmethod
-    def load(cls, folder: Path, *, threads: int | None = None) -> "Pricer":
+    def load(
+        cls, folder: Path, *, threads: int | None = None, limits: ImageLimits = DEFAULT_LIMITS
+    ) -> "Pricer":
         """Check a bundle folder and load it.
+
+        Args:
+            folder: of the bundle.
+            threads: cores that one call uses; all by default.
+            limits: what a photo may cost.
 
         Raises:
             BundleError: the bundle is not whole, or is for another version of this program.
         """
-        return cls(read_bundle(folder), threads=threads)
+        return cls(read_bundle(folder), threads=threads, limits=limits)
 
     def snapshot_statistics(self, category: str | None) -> Statistics:
         """Return the statistics of a new seller's listing as they were in training."""

@@ -18,6 +18,7 @@ from models.bundle.folder import (
     write_manifest,
 )
 from models.errors import BundleError, UnreadableImageError
+from models.images.limits import ImageLimits
 from models.joint.network import JointNetwork
 from models.pricer import Pricer
 from schemas.statistics import Statistics
@@ -38,6 +39,12 @@ def photo(unseen_market: Any) -> bytes:
 
 def nothing_sold(currency: str = "GBP") -> Statistics:
     return statistics_of(None, None, None, currency)
+
+
+def test_a_photo_may_cost_what_the_caller_says(photo: bytes, bundle_folder: Path) -> None:
+    strict = Pricer.load(bundle_folder, threads=1, limits=ImageLimits(max_bytes=len(photo) - 1))
+    with pytest.raises(UnreadableImageError, match="bytes, the limit is"):
+        strict.prepare(photo)
 
 
 def test_one_photo_to_one_price_as_torch_and_the_formulas_give_it(

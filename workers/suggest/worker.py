@@ -1,6 +1,7 @@
 """The suggest worker as a process: the model, the photos' sources and the loop wired together."""
 
 from models.errors import ModelsError
+from models.images.limits import ImageLimits
 from models.pricer import Pricer
 from schemas.topics import LISTING_ENRICHED, PRICE_SUGGESTED, REUPLOAD_REQUESTED
 from stats_store.errors import StatsStoreError
@@ -34,7 +35,11 @@ def run_suggest(settings: Settings) -> None:
     options = client_options(settings)
     topics = (LISTING_ENRICHED, PRICE_SUGGESTED, REUPLOAD_REQUESTED)
     partitions = co_partitions(options.common(), map(settings.topic, topics))
-    pricer = Pricer.load(settings.bundle, threads=settings.suggest_threads)
+    pricer = Pricer.load(
+        settings.bundle,
+        threads=settings.suggest_threads,
+        limits=ImageLimits(max_bytes=settings.image_max_bytes),
+    )
     registry = new_registry()
     metrics = SuggestMetrics(registry)
     metrics.model_info.labels(pricer.version).set(1)

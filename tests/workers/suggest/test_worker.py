@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tests.workers.suggest.conftest import PhotoHost
 
 DEADLINE_S = 60.0
+LARGE_BYTES = 20 * 1024 * 1024  # by default a photo may have as many, and none more
 PARTITIONS = 2
 LISTED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -190,6 +191,9 @@ def test_every_listing_in_kafka_gets_one_answer(
         keep_all=True,
     )
     reds = {f"red-{red}": photo(tmp_path / f"{red}.png", red) for red in range(20, 240, 10)}
+    with (tmp_path / "230.png").open("ab") as large:
+        # one chunk behind the pixels, which no decoder reads
+        large.write(LARGE_BYTES.to_bytes(4) + b"raWb" + bytes(LARGE_BYTES + 4))
     home = partition_for(b"seller-1", PARTITIONS)
     records = [
         as_produced(
@@ -218,6 +222,7 @@ def test_every_listing_in_kafka_gets_one_answer(
             "SECONDSIGHT_DEAD_LETTER_MAX_RATIO": "1",
             "SECONDSIGHT_IMAGE_FILE_ROOTS": str(tmp_path),
             "SECONDSIGHT_IMAGE_HOSTS": "127.0.0.1",
+            "SECONDSIGHT_IMAGE_MAX_BYTES": str(2 * LARGE_BYTES),
             "SECONDSIGHT_IMAGE_PORTS": str(host.port),
             "SECONDSIGHT_IMAGE_PRIVATE_NETWORKS_ALLOWED": "true",
         },
