@@ -15,9 +15,9 @@ from workers.errors import BadDataError
 from workers.replay.timeline import SALE_DELAY, START, TimedEvent, timeline
 
 LIVE_SHARE = 1 / 3
-PAST = timedelta(
-    days=100
-)  # a simulated market of 60 days has its last sale 90 days after its start
+# A simulated market lists for 60 days; the last sale is at most 30 days after its listing, and the
+# last refund 14 days after its sale. One day is to spare.
+PAST = timedelta(days=60 + 30 + 14 + 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 from models.dataset.rows import Dataset, ListingRow, SaleRow
 from schemas.listing import ListingCreated
 from schemas.sale import ItemSold
-from workers.demo.parts import divide
+from workers.demo.parts import divide, first_day
 from workers.errors import BadDataError
 from workers.replay.timeline import TimedEvent
 
@@ -142,3 +142,11 @@ def test_what_cannot_be_listed_or_lies_ahead_is_left_out(tmp_path: Path) -> None
 def test_too_few_listings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadDataError, match="2 usable listings"):
         divide(dataset(tmp_path, [listing(tmp_path, number) for number in range(2)]), seed=1)
+
+
+def test_the_last_refund_of_a_simulated_market_has_happened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("workers.demo.parts.START", datetime.now(UTC))
+    # listed to day 60, sold at most 30 days later, taken back at most 14 days after that
+    assert first_day() + timedelta(days=104) <= datetime.now(UTC)
