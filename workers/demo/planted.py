@@ -1,8 +1,8 @@
 """Bad events, put among the live ones to show what becomes of them."""
 
 import base64
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -10,18 +10,40 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from schemas.cloudevents import encode
+from schemas.dead_letter import dead_letter_topic
 from schemas.image import ImageReference
 from schemas.listing import ListingCreated
 from schemas.sale import ItemSold
-from schemas.topics import LISTING_CREATED, TRANSACTIONS
+from schemas.suggestion import ReuploadReason
+from schemas.topics import LISTING_CREATED, REUPLOAD_REQUESTED, TRANSACTIONS
 from workers.demo.records import SOURCE
 from workers.replay.sources import BY_KEY, Publication
 
-DEAD_LETTERS = 3
-"""How many of the planted records cannot be read, and so become dead letters."""
+PLANTED_HEADER = "planted"
+"""The header that names a planted record; it is no header of CloudEvents, and nothing reads it."""
 
-REUPLOADS = 2
-"""How many are listings whose photo cannot be used."""
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Where a planted record has to end.
+
+    Attributes:
+        topic: of the answer or the dead letter.
+        reason: the leading reason of a request for other photos, the stage of a dead letter.
+    """
+
+    topic: str
+    reason: str
+
+
+ENDINGS: Mapping[str, Ending] = {
+    "not-json": Ending(dead_letter_topic(TRANSACTIONS), "decode"),
+    "missing-photo": Ending(REUPLOAD_REQUESTED, ReuploadReason.UNAVAILABLE),
+    "wrong-schema": Ending(dead_letter_topic(LISTING_CREATED), "decode"),
+    "broken-photo": Ending(REUPLOAD_REQUESTED, ReuploadReason.UNREADABLE),
+    "no-headers": Ending(dead_letter_topic(LISTING_CREATED), "decode"),
+}
+"""How each planted record ends, by its name."""
 
 
 def with_planted(
@@ -40,7 +62,7 @@ def with_planted(
     """
     records: list[Publication] = []
     bad = _bad(like, folder)
-    every = len(live) // (DEAD_LETTERS + REUPLOADS + 1) or 1
+    every = len(live) // (len(ENDINGS) + 1) or 1
     for number, record in enumerate(live, start=1):
         records.append(record)
         if number % every == 0 and (planted := next(bad, None)) is not None:
@@ -71,7 +93,7 @@ def _bad(like: ListingCreated, folder: Path) -> Iterator[Publication]:
             partition=BY_KEY,
             key=event.seller_id.encode(),
             value=event.to_bytes(),
-            headers=headers,
+            headers=[*headers, (PLANTED_HEADER, name.encode())],
             timestamp_ms=0,
             due_ms=0,
         )
@@ -94,7 +116,8 @@ def _bad(like: ListingCreated, folder: Path) -> Iterator[Publication]:
         value=b'{"listing_id": "planted-wrong-schema", "seller_id": 7, "images": "photo.jpg"}',
     )
     yield record(broken, "broken-photo", LISTING_CREATED)
-    yield replace(record(broken, "no-headers", LISTING_CREATED), headers=[])
+    bare = record(broken, "no-headers", LISTING_CREATED)
+    yield replace(bare, headers=bare.headers[-1:])
 
 
 def _at(planted: Publication, before: Publication) -> Publication:

@@ -27,13 +27,11 @@ class Recount:
     Attributes:
         statistics: for each listing that can be read, by its event's id, the JSON that its
             enriched event should carry as `statistics`.
-        listings: how often each event id is there among the listings that can be read.
         bad_listings: offsets of records of `listing.created` that cannot be read.
         bad_transactions: the same of `transactions`, and those that contradict an earlier sale.
     """
 
     statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
-    listings: dict[str, int] = field(default_factory=dict)
     bad_listings: set[int] = field(default_factory=set)
     bad_transactions: set[int] = field(default_factory=set)
 
@@ -55,7 +53,6 @@ def recount(transactions: Sequence[LogEntry], listings: Sequence[LogEntry]) -> R
             continue
         if isinstance(event, ListingCreated):
             result.statistics[envelope.id] = book.statistics(event)
-            result.listings[envelope.id] = result.listings.get(envelope.id, 0) + 1
         elif isinstance(event, SaleReversed):
             book.reverse(event)
         elif isinstance(event, ItemSold) and not book.sell(event):

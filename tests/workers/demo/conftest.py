@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,13 @@ class Logs:
 
     def __init__(self) -> None:
         self.topics: dict[str, list[LogEntry]] = {topic: [] for topic in CHECKED_TOPICS}
+
+    def rewrite(self, topic: str, old: str, new: str) -> None:
+        """Put another text into the values of a topic, where its records carry the old one."""
+        self.topics[topic] = [
+            replace(entry, value=(entry.value or b"").replace(old.encode(), new.encode()))
+            for entry in self.topics[topic]
+        ]
 
     def raw(self, topic: str, value: bytes, headers: dict[str, bytes | None], at: float) -> int:
         log = self.topics[topic]
@@ -107,22 +115,37 @@ class Logs:
         )
         return self.add("price.suggested", event, listing.listing_id, 0)
 
-    def reupload(self, listing: ListingCreated, hint: str = "Take it by daylight.") -> int:
+    def reupload(
+        self,
+        listing: ListingCreated,
+        hint: str = "Take it by daylight.",
+        code: ReuploadReason = ReuploadReason.TOO_DARK,
+    ) -> int:
         event = ReuploadRequested(
             **listing.model_dump(include={"listing_id", "seller_id", "category"}),
-            reasons=(Reason(code=ReuploadReason.TOO_DARK, hint=hint, image=0),),
+            reasons=(Reason(code=code, hint=hint, image=0),),
             model_version="m",
             listed_at=START,
         )
         return self.add("reupload.requested", event, listing.listing_id, 0)
 
-    def dead(self, topic: str, offset: int) -> int:
+    def planted(self, name: str, statistics: dict[str, Any], code: ReuploadReason) -> None:
+        """Add a planted listing with an unusable photo, and its answer."""
+        listing = self.listing(f"planted-{name}", at=2)
+        entry = self.topics["listing.created"][-1]
+        self.topics["listing.created"][-1] = replace(
+            entry, headers={**entry.headers, "planted": name.encode()}
+        )
+        self.enriched(listing, statistics, at=2)
+        self.reupload(listing, code=code)
+
+    def dead(self, topic: str, offset: int, stage: str = "decode") -> int:
         entry = self.topics[topic][offset]
         letter = DeadLetter(
             topic=topic,
             partition=0,
             offset=offset,
-            stage="decode",
+            stage=stage,
             error_class="EventError",
             message="wrong",
             failed_at=START,

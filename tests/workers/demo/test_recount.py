@@ -177,4 +177,4 @@ def test_what_cannot_be_read_is_named_by_its_offset(logs: Logs) -> None:
 
     assert found.bad_transactions == {sale}
     assert found.bad_listings == {listing}
-    assert found.listings == {"good": 1}
+    assert found.statistics.keys() == {"good"}
