@@ -292,6 +292,18 @@ def test_a_good_sale_that_is_set_aside_is_found(logs: Logs, three: list[ListingC
     assert verdict.problems == ("record of transactions at 0: 1 x dead letter, 0 expected",)
 
 
+def test_a_dead_letter_that_names_another_topic_is_found(
+    logs: Logs, three: list[ListingCreated]
+) -> None:
+    entry = logs.topics["transactions.dead-letter"][0]
+    headers = {**entry.headers, "dead_letter_topic": b"listing.created"}
+    logs.topics["transactions.dead-letter"][0] = replace(entry, headers=headers)
+
+    assert check(logs.topics).problems == (
+        "a dead letter of transactions says that it is of listing.created",
+    )
+
+
 def test_a_sale_that_contradicts_another_is_told(logs: Logs, three: list[ListingCreated]) -> None:
     offset = logs.sale("old", 1001, at=3)
     logs.dead("transactions", offset, stage="conflict")
