@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from models.dataset.rows import Dataset, ListingRow
+from models.dataset.telling import with_telling
 from schemas.money import MAX_MINOR_UNITS
 from schemas.statistics import Statistics
 from stats_store.features import statistics_of
@@ -17,7 +18,10 @@ from stats_store.histogram import PriceHistogram
 
 @dataclass(frozen=True, slots=True)
 class KnownSale:
-    """One sale, or its reversal, in the currency of the dataset; `moment` is None if unknown."""
+    """One sale, or its reversal, in the currency of the dataset.
+
+    `moment` is when it became known, None where there are no times.
+    """
 
     transaction_id: str
     listing_id: str
@@ -42,10 +46,10 @@ def known_sales(dataset: Dataset, currency: str) -> list[KnownSale]:
                 sale.seller_id,
                 sale.category,
                 sale.price_minor,
-                sale.sold_at,
+                told_at,
                 sale.reversed,
             )
-            for sale in dataset.sales
+            for sale, told_at in with_telling(dataset.sales)
             if sale.currency == currency
         ]
     else:
@@ -68,38 +72,36 @@ def known_sales(dataset: Dataset, currency: str) -> list[KnownSale]:
 class SalesHistograms:
     """Histograms of sold prices by seller, by category and over all, in one currency.
 
-    A transaction counts once however often it is seen; a reversal takes back what was sold, and
-    one that comes before its sale cancels that sale.
+    A sale, named by listing and transaction, counts once however often it is seen; a reversal
+    takes back what was sold, and one that comes before its sale cancels that sale.
     """
 
     currency: str
     overall: PriceHistogram = field(default_factory=PriceHistogram)
     categories: dict[str, PriceHistogram] = field(default_factory=dict)
     sellers: dict[str, PriceHistogram] = field(default_factory=dict)
-    _sold: dict[str, KnownSale] = field(default_factory=dict)
-    _reversed: set[str] = field(default_factory=set)
+    _sold: dict[str, dict[str, KnownSale]] = field(default_factory=dict)  # listing, transaction
+    _reversed: set[tuple[str, str]] = field(default_factory=set)
 
     def apply(self, sale: KnownSale) -> None:
         """Count one sale, or take it back."""
-        transaction = sale.transaction_id
+        name = sale.listing_id, sale.transaction_id
+        sold = self._sold.setdefault(sale.listing_id, {})
         if sale.reversed:
-            if transaction not in self._reversed:
-                self._reversed.add(transaction)
-                sold = self._sold.get(transaction)
-                if sold is not None:
-                    self.take(sold)
-        elif transaction not in self._sold:
-            self._sold[transaction] = sale
-            if transaction not in self._reversed:
-                self.put(sale)
+            if name not in self._reversed:
+                self._reversed.add(name)
+                if sale.transaction_id in sold:
+                    self._take(sold[sale.transaction_id])
+        elif sale.transaction_id not in sold:
+            sold[sale.transaction_id] = sale
+            if name not in self._reversed:
+                self._put(sale)
 
-    def put(self, sale: KnownSale) -> None:
-        """Add the price of a sale to its scopes."""
+    def _put(self, sale: KnownSale) -> None:
         for histogram in self._scopes(sale):
             histogram.add(sale.price_minor)
 
-    def take(self, sale: KnownSale) -> None:
-        """Take the price of a sale, added before, out of its scopes."""
+    def _take(self, sale: KnownSale) -> None:
         for histogram in self._scopes(sale):
             histogram.remove(sale.price_minor)
 
@@ -112,6 +114,20 @@ class SalesHistograms:
             self.currency,
         )
 
+    def statistics_for(self, listing: ListingRow) -> Statistics:
+        """Return the statistics of a listing as they stand now without its own sales."""
+        own = [
+            sale
+            for transaction, sale in self._sold.get(listing.listing_id, {}).items()
+            if (listing.listing_id, transaction) not in self._reversed
+        ]
+        for sale in own:
+            self._take(sale)
+        found = self.statistics(listing.seller_id, listing.category)
+        for sale in own:
+            self._put(sale)
+        return found
+
     def copy(self) -> "SalesHistograms":
         """Return histograms that change apart from these."""
         return SalesHistograms(
@@ -119,7 +135,7 @@ class SalesHistograms:
             self.overall.copy(),
             {name: histogram.copy() for name, histogram in self.categories.items()},
             {name: histogram.copy() for name, histogram in self.sellers.items()},
-            dict(self._sold),
+            {listing: dict(sales) for listing, sales in self._sold.items()},
             set(self._reversed),
         )
 
@@ -139,12 +155,13 @@ def as_of_listing(
 ) -> list[Statistics]:
     """Return for each listing the statistics that serving would have seen when it was listed.
 
-    Sales and listings are replayed in time order; at one moment the listing comes first. So a
-    listing sees the sales before it and never its own, nor a later one.
+    Sales and listings are replayed in the order in which they became known; at one moment the
+    listing comes first. So a listing sees the sales before it, none that was told later, and
+    never its own.
 
     Args:
         listings: all with `listed_at`, in any order.
-        sales: all with `moment`, in any order.
+        sales: all with `moment`; those of one moment in the order of telling.
         histograms: what was sold before the replay; the sales are added to it.
     """
     timeline: list[tuple[datetime, int, int]] = []  # listings are 0, so first at one moment
@@ -161,8 +178,7 @@ def as_of_listing(
         if is_sale:
             histograms.apply(replayed[item])
         else:
-            listing = listings[item]
-            found[item] = histograms.statistics(listing.seller_id, listing.category)
+            found[item] = histograms.statistics_for(listings[item])
     return [found[item] for item in range(len(listings))]
 
 
@@ -175,18 +191,6 @@ def leave_one_out(
     are exact to undo, and put back for the next listing.
     """
     histograms = SalesHistograms(currency)
-    own: dict[str, list[KnownSale]] = {}
     for sale in sales:
-        before = histograms.overall.count
         histograms.apply(sale)
-        if histograms.overall.count > before:
-            own.setdefault(sale.listing_id, []).append(sale)
-    found = []
-    for listing in listings:
-        mine = own.get(listing.listing_id, [])
-        for sale in mine:
-            histograms.take(sale)
-        found.append(histograms.statistics(listing.seller_id, listing.category))
-        for sale in mine:
-            histograms.put(sale)
-    return found
+    return [histograms.statistics_for(listing) for listing in listings]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pydantic import ValidationError
 
 from models.dataset.rows import Dataset, ListingRow, SaleRow
+from models.dataset.telling import with_telling
 from schemas.image import ImageReference
 from schemas.listing import ListingCreated
 from schemas.sale import ItemSold, SaleReversed
@@ -19,9 +20,6 @@ START = datetime(2026, 1, 5, tzinfo=UTC)
 
 SALE_DELAY = timedelta(days=1)
 LISTING_INTERVAL = timedelta(seconds=1)
-
-MAX_LATE_SHARE = 0.1
-"""A sales file with more rows out of order than this is in no order: it is sorted by time."""
 
 _MAX_ID, _MAX_LABEL, _MAX_TITLE = 128, 256, 1024  # characters, as in the contract
 _MAX_LABELS, _MAX_IMAGES = 64, 12
@@ -100,7 +98,7 @@ def timeline(
         if event is not None:
             ordered.append((event.publish_at, 0, number, event))
     if dataset.sales:
-        rows = _with_telling(dataset.sales)
+        rows = with_telling(dataset.sales)
     else:
         rows = ((row, row.sold_at) for row in _own_sales(dataset, listed_at, sale_delay))
     for number, (sale, told_at) in enumerate(rows):
@@ -184,20 +182,6 @@ def _sale(
     kind = "reversal" if row.reversed else "sale"
     event_id = _event_id(dataset, kind, row.transaction_id, row.listing_id)
     return TimedEvent(TRANSACTIONS, event, event_id, row.sold_at, told_at, row.listing_id)
-
-
-def _with_telling(sales: list[SaleRow]) -> Iterator[tuple[SaleRow, datetime]]:
-    """Pair each sale with when it was told: the latest time in the file up to its row."""
-    late = 0
-    latest = sales[0].sold_at
-    told = []
-    for sale in sales:
-        late += sale.sold_at < latest
-        latest = max(latest, sale.sold_at)
-        told.append(latest)
-    if late > MAX_LATE_SHARE * len(sales):
-        told = [sale.sold_at for sale in sales]
-    return zip(sales, told, strict=True)
 
 
 def _own_sales(
