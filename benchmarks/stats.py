@@ -18,7 +18,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from schemas.cloudevents import encode
 from schemas.sale import ItemSold
@@ -97,7 +97,7 @@ def worker_rate(servers: str, sales: int, folder: Path) -> tuple[float, float]:
         first: tuple[int, float] | None = None
         cpu_before = 0.0
         while True:
-            done = observer.committed(where, timeout=10)[0].offset
+            done = committed(observer, where)
             if done > 0 and first is None:
                 first = done, time.perf_counter()
                 cpu_before = _cpu_seconds(worker.pid)
@@ -119,6 +119,14 @@ def worker_rate(servers: str, sales: int, folder: Path) -> tuple[float, float]:
 def _cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def committed(observer: Consumer, where: list[TopicPartition]) -> int:
+    """Return the offset that the worker's group has committed; below 0 where there is none yet."""
+    try:
+        return int(observer.committed(where, timeout=10)[0].offset)
+    except KafkaException:  # a young group's coordinator is still being found
+        return -1
 
 
 def main() -> None:

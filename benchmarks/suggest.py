@@ -19,7 +19,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from models.dataset.reader import read_dataset
 from models.extractors.registry import backbone
@@ -87,7 +87,7 @@ def worker_rate(servers: str, bundle: Path, photos: Path, listings: int) -> floa
     )
     try:
         first: tuple[int, float] | None = None
-        while (done := observer.committed(where, timeout=10)[0].offset) < listings:
+        while (done := committed(observer, where)) < listings:
             if done > 0 and first is None:
                 first = done, time.perf_counter()
             if worker.poll() is not None:
@@ -100,6 +100,14 @@ def worker_rate(servers: str, bundle: Path, photos: Path, listings: int) -> floa
         worker.terminate()
         worker.wait(30)
         observer.close()
+
+
+def committed(observer: Consumer, where: list[TopicPartition]) -> int:
+    """Return the offset that the worker's group has committed; below 0 where there is none yet."""
+    try:
+        return int(observer.committed(where, timeout=10)[0].offset)
+    except KafkaException:  # a young group's coordinator is still being found
+        return -1
 
 
 def main() -> None:
