@@ -125,15 +125,19 @@ class Pricer:
         features: Features,
         statistics: Sequence[Statistics],
         categories: Sequence[str | None] | None = None,
+        *,
+        fall_back: bool = True,
     ) -> list[Estimate]:
         """Return an estimate for each of N listings.
 
         Args:
             features: `[N, width]`; of several photos of a listing, the mean.
-            statistics: `[N]`. Where no sale at all was known yet (source `none`), those of the
-                bundle's snapshot take their place.
+            statistics: `[N]`.
             categories: `[N]` category paths; without them, the levels of the path count as not
                 known and the ranges are those of all categories together.
+            fall_back: where no sale at all was known yet (source `none`), the statistics of the
+                bundle's snapshot take their place. Without it they stay unknown, as in training:
+                for listings whose own sale the snapshot may hold.
 
         Raises:
             ValueError: the lengths differ, or statistics are in another currency than the
@@ -146,7 +150,9 @@ class Pricer:
             )
         if not len(features):
             return []
-        known = [self._known(*pair) for pair in zip(statistics, paths, strict=True)]
+        known = [
+            self._known(*pair, fall_back=fall_back) for pair in zip(statistics, paths, strict=True)
+        ]
         rows = input_rows(features, known, paths, self.bundle.manifest.category_levels)
         prices, scores = self._heads(rows)
         return [
@@ -154,13 +160,15 @@ class Pricer:
             for price, score, path in zip(prices, scores, paths, strict=True)
         ]
 
-    def _known(self, statistics: Statistics, category: str | None) -> Statistics:
+    def _known(
+        self, statistics: Statistics, category: str | None, *, fall_back: bool
+    ) -> Statistics:
         if statistics.currency != self.currency:
             raise ValueError(
                 f"statistics in {statistics.currency}, but model {self.version} prices in "
                 f"{self.currency}"
             )
-        if statistics.overall.source is Scope.NONE:
+        if fall_back and statistics.overall.source is Scope.NONE:
             return self.snapshot_statistics(category)
         return statistics
 

@@ -17,7 +17,8 @@ def statistics_for(dataset: Dataset, bundle: Bundle) -> list[Statistics]:
 
     A listing with a time sees sales as of that time. If it was listed after the bundle's data
     end, it sees the snapshot and the sales since; else the snapshot holds what was sold after it,
-    perhaps its own sale, so it sees the sales of the dataset alone.
+    perhaps its own sale, so it sees the sales of the dataset alone, and none where there were
+    none before it.
     """
     currency = bundle.manifest.currency
     sales = [sale for sale in known_sales(dataset, currency) if sale.moment is not None]

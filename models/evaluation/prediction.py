@@ -55,10 +55,12 @@ def predict(
     A listing without a sound photo is asked for a better one for its worst fault. One that the
     gate refuses is told the worst fault of the photos that were left out, if any were, else that
     the photos do not show enough.
+
+    Statistics are taken as they are: where no sale was known they stay unknown, since the
+    bundle's snapshot may hold the very sale that is to be predicted.
     """
-    estimates = pricer.estimate(
-        photos.features, statistics, [listing.category for listing in listings]
-    )
+    categories = [listing.category for listing in listings]
+    estimates = pricer.estimate(photos.features, statistics, categories, fall_back=False)
     answers = []
     for item, (listing, estimate) in enumerate(zip(listings, estimates, strict=True)):
         refused = not photos.sound[item] or not estimate.qualified

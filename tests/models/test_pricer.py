@@ -89,6 +89,21 @@ def test_nothing_sold_yet_takes_the_snapshot(pricer: Pricer, photo: bytes) -> No
         assert cold == snapshot
 
 
+def test_without_falling_back_nothing_sold_stays_unknown(
+    pricer: Pricer, photo: bytes, bundle_folder: Path
+) -> None:
+    features = pricer.features([pricer.prepare(photo)])
+    (found,) = pricer.estimate(features, [nothing_sold()], [CATEGORY], fall_back=False)
+    levels = [float(CATEGORY.startswith(name)) for name in pricer.bundle.manifest.category_levels]
+    # as in training: twelve prices unknown, no sales counted, and all three scopes fell back
+    unknown = [math.nan] * 12 + [0.0] * 3 + [1.0]
+    row = np.concatenate([features[0], unknown, levels]).astype(np.float32)
+    with torch.inference_mode():
+        price, _ = JointNetwork.load(bundle_folder / HEADS_FILE)(torch.from_numpy(row[None]))
+    assert found.price_minor == pytest.approx(100 * math.exp(price.item()), abs=1)
+    assert [found] != pricer.estimate(features, [nothing_sold()], [CATEGORY])
+
+
 def test_statistics_of_another_currency_are_refused(pricer: Pricer, photo: bytes) -> None:
     features = pricer.features([pricer.prepare(photo)])
     with pytest.raises(ValueError, match=r"statistics in USD, but model .* prices in GBP"):

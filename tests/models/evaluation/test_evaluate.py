@@ -11,6 +11,7 @@ import pytest
 
 from models.bundle.folder import Bundle, read_bundle
 from models.bundle.manifest import DataWindow
+from models.bundle.snapshot import SalesSnapshot
 from models.dataset.cleaning import PriceLimits
 from models.dataset.reader import read_dataset
 from models.dataset.rows import Dataset, ListingRow
@@ -152,6 +153,21 @@ def test_a_dataset_of_sales_alone(pricer: Pricer, tmp_path: Path) -> None:
     )
     with pytest.raises(DatasetError, match="has no listings"):
         evaluate(pricer, read_dataset(tmp_path))
+
+
+def test_within_the_data_of_the_bundle_its_snapshot_is_never_seen(
+    bundle_folder: Path, unseen_market: Any, tmp_path: Path
+) -> None:
+    def sold_later(_: int, row: dict[str, str]) -> None:
+        row.update(listed_at=START.isoformat(), sold_at=(START + timedelta(days=1)).isoformat())
+
+    folder = rewrite(unseen_market.folder, tmp_path / "timed", sold_later)
+    bundle = dated(bundle_folder, 9)
+    empty = replace(bundle, snapshot=SalesSnapshot("GBP"))
+    found, expected = (
+        evaluate(Pricer(of, threads=1), read_dataset(folder)).predictions for of in (bundle, empty)
+    )
+    assert found == expected
 
 
 def listing(number: int, *, listed: int | None, sold: int | None, price: int = 1000) -> ListingRow:
