@@ -144,7 +144,8 @@ def train_bundle(
         data = prepare_training(dataset, listings, photos, seed=seed)
         plan = plan or quick_plan(len(data.train))
         plan = replace(plan, epochs=epochs or plan.epochs)
-        network = _train(data, objective, plan, seed, report)
+        loss = _loss(objective)
+        network = _train(data, loss, plan, seed, report)
         threshold, scale, ranges = _calibrate(network, data, objective)
         network.save(folder / HEADS_FILE)
         export_heads(network, folder / HEADS_ONNX_FILE)
@@ -171,8 +172,8 @@ def train_bundle(
                 price_limits=data.limits,
                 rule=Rule(
                     name=objective.rule,
-                    delta=objective.delta,
-                    epsilon=objective.epsilon if objective.rule is RuleName.THRESHOLD else None,
+                    delta=loss.delta,
+                    epsilon=loss.epsilon if isinstance(loss, ThresholdLoss) else None,
                     score_threshold=threshold,
                     score_scale=scale,
                 ),
@@ -210,15 +211,20 @@ def _chosen(dataset: Dataset, limit: int | None, seed: int) -> list[ListingRow]:
     return [dataset.listings[item] for item in sorted(drawn)]
 
 
+def _loss(objective: Objective) -> PercentileLoss | ThresholdLoss:
+    if objective.rule is RuleName.PERCENTILE:
+        return PercentileLoss(delta=objective.delta)
+    return ThresholdLoss(epsilon=objective.epsilon)
+
+
 def _train(
-    data: TrainingData, objective: Objective, plan: Plan, seed: int, report: Report
+    data: TrainingData,
+    loss: PercentileLoss | ThresholdLoss,
+    plan: Plan,
+    seed: int,
+    report: Report,
 ) -> JointNetwork:
     targets = data.log_prices[data.train]
-    loss = (
-        PercentileLoss(delta=objective.delta)
-        if objective.rule is RuleName.PERCENTILE
-        else ThresholdLoss(epsilon=objective.epsilon)
-    )
     torch.manual_seed(seed)
     network = JointNetwork(
         data.rows.shape[1],

@@ -53,6 +53,9 @@ class Rule(_Part):
     paper's `f_cls >= 0.5`. The confidence is `sigmoid((s - score_threshold) / score_scale)`: 0.5
     is where the gate opens, whatever share was asked for. The scale is the standard deviation
     of s on the validation part, because s itself runs to tens and the sigmoid to all or nothing.
+
+    `delta` and `epsilon` are those that the loss ran with; of the threshold rule, `delta` is its
+    floor, not a share that was asked for.
     """
 
     name: RuleName

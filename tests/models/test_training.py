@@ -109,6 +109,7 @@ def test_threshold_rule(train: Callable[..., Any], market: Any, tmp_path: Path) 
     )
     assert manifest.rule.name is RuleName.THRESHOLD
     assert (manifest.rule.epsilon, manifest.rule.score_threshold) == (0.3, 0.0)
+    assert manifest.rule.delta == 0.1  # the floor of the loss, not the share of the other rule
     assert manifest.model_version.startswith("colours-threshold-")
     assert Pricer.load(tmp_path / "bundle").version == manifest.model_version
 
