@@ -128,17 +128,6 @@ class SalesHistograms:
             self._put(sale)
         return found
 
-    def copy(self) -> "SalesHistograms":
-        """Return histograms that change apart from these."""
-        return SalesHistograms(
-            self.currency,
-            self.overall.copy(),
-            {name: histogram.copy() for name, histogram in self.categories.items()},
-            {name: histogram.copy() for name, histogram in self.sellers.items()},
-            {listing: dict(sales) for listing, sales in self._sold.items()},
-            set(self._reversed),
-        )
-
     def _scopes(self, sale: KnownSale) -> list[PriceHistogram]:
         histograms = [self.overall]
         if sale.category is not None:
