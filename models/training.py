@@ -145,7 +145,7 @@ def train_bundle(
         plan = plan or quick_plan(len(data.train))
         plan = replace(plan, epochs=epochs or plan.epochs)
         loss = _loss(objective)
-        network = _train(data, loss, plan, seed, report)
+        network = train_heads(data, loss, plan, seed, report)
         threshold, scale, ranges = _calibrate(network, data, objective)
         network.save(folder / HEADS_FILE)
         export_heads(network, folder / HEADS_ONNX_FILE)
@@ -217,13 +217,18 @@ def _loss(objective: Objective) -> PercentileLoss | ThresholdLoss:
     return ThresholdLoss(epsilon=objective.epsilon)
 
 
-def _train(
+def train_heads(
     data: TrainingData,
     loss: PercentileLoss | ThresholdLoss,
     plan: Plan,
     seed: int,
     report: Report,
 ) -> JointNetwork:
+    """Return the joint networks, trained on the training part; on the CPU and in eval mode.
+
+    Raises:
+        TrainingError: training came to no good end.
+    """
     targets = data.log_prices[data.train]
     torch.manual_seed(seed)
     network = JointNetwork(
