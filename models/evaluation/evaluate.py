@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.dataset.cleaning import PriceLimits
-from models.dataset.photos import look_at_photos
+from models.dataset.photos import ListingPhotos, look_at_photos
 from models.dataset.rows import Dataset
 from models.errors import DatasetError
 from models.evaluation.history import statistics_for
@@ -16,10 +16,16 @@ from models.pricer import Pricer
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The answers to all listings of a dataset, and their measures."""
+    """The answers to all listings of a dataset, and their measures.
+
+    `sold_minor` is the price that each listing was measured by, None where it was not measured;
+    `photos` is what was found in their photos.
+    """
 
     predictions: list[Prediction]
     metrics: Metrics
+    sold_minor: list[int | None]
+    photos: ListingPhotos
 
 
 def evaluate(
@@ -63,4 +69,4 @@ def evaluate(
         for row in listings
     ]
     metrics = measure(predictions, sold, nominal=pricer.range_probability)
-    return Evaluation(predictions, metrics)
+    return Evaluation(predictions, metrics, sold, photos)
