@@ -4,12 +4,12 @@ The live system (workers) merges sales and listings by time and answers a listin
 histograms as they stand. Here the same histograms are replayed over a dataset.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from models.dataset.rows import Dataset, ListingRow
-from models.dataset.telling import with_telling
+from models.dataset.telling import told_sales
 from schemas.money import MAX_MINOR_UNITS
 from schemas.statistics import Statistics
 from stats_store.features import statistics_of
@@ -35,12 +35,46 @@ class KnownSale:
 def known_sales(dataset: Dataset, currency: str) -> list[KnownSale]:
     """Return the sales of a dataset in one currency, those of no possible price left out.
 
-    They are the rows of `sales.csv`; where there are none, the listings' own prices, sold at
-    their `sold_at` if they have it.
+    They are the rows of `sales.csv` in the order of telling; where there are none, the listings'
+    own prices, sold at their `sold_at` if they have it.
+
+    As in the live system, what has no category, nor its listing one, is no sale; what was sold
+    first under the ids of a sale is what was sold, in whatever currency; and a reversal takes
+    back the sale of its ids, whatever amount and currency it names itself.
     """
     if dataset.sales:
-        sales = [
-            KnownSale(
+        return list(_told_sales(dataset, currency))
+    return [
+        KnownSale(
+            listing.listing_id,
+            listing.listing_id,
+            listing.seller_id,
+            listing.category,
+            listing.price_minor,
+            listing.sold_at,
+        )
+        for listing in dataset.listings
+        if listing.category is not None
+        and listing.price_minor is not None
+        and 1 <= listing.price_minor <= MAX_MINOR_UNITS
+        and listing.currency == currency
+    ]
+
+
+def _told_sales(dataset: Dataset, currency: str) -> Iterator[KnownSale]:
+    told = [
+        (sale, told_at)
+        for sale, told_at in told_sales(dataset)
+        if sale.reversed or (sale.category is not None and 1 <= sale.price_minor <= MAX_MINOR_UNITS)
+    ]
+    currencies: dict[tuple[str, str], str] = {}  # of what was sold first, by listing, transaction
+    for sale, _ in told:
+        if not sale.reversed:
+            currencies.setdefault((sale.listing_id, sale.transaction_id), sale.currency)
+    for sale, told_at in told:
+        ours = currencies.get((sale.listing_id, sale.transaction_id)) == currency
+        if ours and (sale.reversed or sale.currency == currency):
+            yield KnownSale(
                 sale.transaction_id,
                 sale.listing_id,
                 sale.seller_id,
@@ -49,23 +83,6 @@ def known_sales(dataset: Dataset, currency: str) -> list[KnownSale]:
                 told_at,
                 sale.reversed,
             )
-            for sale, told_at in with_telling(dataset.sales)
-            if sale.currency == currency
-        ]
-    else:
-        sales = [
-            KnownSale(
-                listing.listing_id,
-                listing.listing_id,
-                listing.seller_id,
-                listing.category,
-                listing.price_minor,
-                listing.sold_at,
-            )
-            for listing in dataset.listings
-            if listing.price_minor is not None and listing.currency == currency
-        ]
-    return [sale for sale in sales if 1 <= sale.price_minor <= MAX_MINOR_UNITS]
 
 
 @dataclass(slots=True)

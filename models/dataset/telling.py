@@ -1,27 +1,46 @@
-"""When a sale became known: what a replay publishes by and training counts from."""
+"""In what order the sales of a dataset became known: so a replay publishes and training counts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
+from operator import itemgetter
 
-from models.dataset.rows import SaleRow
+from models.dataset.rows import Dataset, SaleRow
 
 MAX_LATE_SHARE = 0.1
 """A file with more late rows than this share is not in the order of telling, but in none."""
 
 
-def with_telling(sales: Sequence[SaleRow]) -> Iterator[tuple[SaleRow, datetime]]:
-    """Pair each sale with when it was told: the latest time in the file up to its row.
+def told_sales(dataset: Dataset) -> list[tuple[SaleRow, datetime]]:
+    """Pair each sale with when it was told, in the order of telling.
 
-    A row with an earlier time than a row before it was told late. The stats worker, too, counts
-    it after the sales before it, whatever its own time says.
+    That is the latest time in the file up to its row: a row with an earlier time than a row
+    before it was told late. The stats worker, too, counts it after the sales before it, whatever
+    its own time says.
+
+    A sale without seller or category has those of its listing.
     """
+    listings = {row.listing_id: row for row in dataset.listings}
+    sales = []
+    for sale in dataset.sales:
+        listing = listings.get(sale.listing_id)
+        if listing is not None and (sale.seller_id is None or sale.category is None):
+            sale = replace(
+                sale,
+                seller_id=sale.seller_id or listing.seller_id,
+                category=sale.category or listing.category,
+            )
+        sales.append(sale)
+    return sorted(zip(sales, _moments(sales), strict=True), key=itemgetter(1))
+
+
+def _moments(sales: Sequence[SaleRow]) -> list[datetime]:
     late = 0
-    latest = sales[0].sold_at if sales else None
     told: list[datetime] = []
     for sale in sales:
-        late += latest is not None and sale.sold_at < latest
-        latest = sale.sold_at if latest is None else max(latest, sale.sold_at)
-        told.append(latest)
+        latest = told[-1] if told else sale.sold_at
+        late += sale.sold_at < latest
+        told.append(max(latest, sale.sold_at))
     if late > MAX_LATE_SHARE * len(sales):
-        told = [sale.sold_at for sale in sales]
-    return zip(sales, told, strict=True)
+        return [sale.sold_at for sale in sales]
+    return told

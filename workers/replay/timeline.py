@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pydantic import ValidationError
 
 from models.dataset.rows import Dataset, ListingRow, SaleRow
-from models.dataset.telling import with_telling
+from models.dataset.telling import told_sales
 from schemas.image import ImageReference
 from schemas.listing import ListingCreated
 from schemas.sale import ItemSold, SaleReversed
@@ -91,18 +91,17 @@ def timeline(
         row.listing_id: row.listed_at if timed else start + number * LISTING_INTERVAL
         for number, row in enumerate(dataset.listings)
     }
-    listings = {row.listing_id: row for row in dataset.listings}
     ordered: list[tuple[datetime, int, int, TimedEvent]] = []
     for number, row in enumerate(dataset.listings):
         event = _listing(dataset.name, row, listed_at[row.listing_id], on_skip)
         if event is not None:
             ordered.append((event.publish_at, 0, number, event))
     if dataset.sales:
-        rows = with_telling(dataset.sales)
+        rows = told_sales(dataset)
     else:
-        rows = ((row, row.sold_at) for row in _own_sales(dataset, listed_at, sale_delay))
+        rows = [(row, row.sold_at) for row in _own_sales(dataset, listed_at, sale_delay)]
     for number, (sale, told_at) in enumerate(rows):
-        event = _sale(dataset.name, sale, listings.get(sale.listing_id), told_at, on_skip)
+        event = _sale(dataset.name, sale, told_at, on_skip)
         if event is not None:
             ordered.append((told_at, 1, number, event))
     ordered.sort(key=lambda item: item[:3])
@@ -147,15 +146,12 @@ def _listing(
 def _sale(
     dataset: str,
     row: SaleRow,
-    listing: ListingRow | None,
     told_at: datetime,
     on_skip: Callable[[str], None],
 ) -> TimedEvent | None:
     where = f"sale {row.transaction_id} of {row.listing_id}"
-    seller = row.seller_id or (listing.seller_id if listing is not None else None)
-    category = row.category or (listing.category if listing is not None else None)
-    if not row.reversed and (category is None or row.price_minor == 0):
-        on_skip(f"{where} has {'no category' if category is None else 'a price of zero'}")
+    if not row.reversed and (row.category is None or row.price_minor == 0):
+        on_skip(f"{where} has {'no category' if row.category is None else 'a price of zero'}")
         return None
     event: ItemSold | SaleReversed
     try:
@@ -163,15 +159,15 @@ def _sale(
             event = SaleReversed(
                 transaction_id=row.transaction_id,
                 listing_id=row.listing_id,
-                seller_id=_seller(seller, row.listing_id),
+                seller_id=_seller(row.seller_id, row.listing_id),
                 reversed_at=row.sold_at,
             )
         else:
             event = ItemSold(
                 transaction_id=row.transaction_id,
                 listing_id=row.listing_id,
-                seller_id=_seller(seller, row.listing_id),
-                category=category or "",
+                seller_id=_seller(row.seller_id, row.listing_id),
+                category=row.category or "",
                 price_minor=row.price_minor,
                 currency=row.currency,
                 sold_at=row.sold_at,

@@ -175,8 +175,9 @@ def test_without_sales_the_prices_of_the_listings_are_sales_at_their_sold_at() -
     rows = [
         replace(listing(1, 1, "s", "c"), price_minor=700, sold_at=START),
         replace(listing(2, 1, "s", "c"), price_minor=0),
-        replace(listing(3, 1, "s", None), price_minor=None),
+        replace(listing(3, 1, "s", "c"), price_minor=None),
         replace(listing(4, 1, None, "c"), price_minor=9),
+        replace(listing(5, 1, "s", None), price_minor=9),
     ]
     found = known_sales(dataset(rows, []), "GBP")
     assert [(s.listing_id, s.seller_id, s.category, s.price_minor, s.moment) for s in found] == [
