@@ -1,4 +1,4 @@
-"""The three commands one after another, on a small market and a backbone without weights."""
+"""The commands of a model one after another, on a small market and a backbone without weights."""
 
 import csv
 import json
@@ -22,7 +22,9 @@ from models.extractors.registry import backbone
 from schemas.dataset import LISTING_COLUMNS
 from workers.cli import evaluate as evaluate_command
 from workers.cli import price as price_command
+from workers.cli import report as report_command
 from workers.cli import train as train_command
+from workers.errors import ConfigurationError, WorkersError
 
 BIG = "Home > Big"
 
@@ -246,3 +248,44 @@ def test_what_cannot_work_is_said(trained: tuple[Path, Any], market: Path, tmp_p
             train_command.train,
             *("--dataset", market, "--out", tmp_path / "b", "--backbone", "vgg"),
         )
+
+
+def test_report_writes_the_page_whole(
+    trained: tuple[Path, Any], market: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "page.html"
+    out.write_text("an older page")
+    arguments = ("--bundle", trained[0], "--dataset", market, "--out", out)
+    found = run(report_command.report, *arguments)
+    page = out.read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert page.endswith("</html>")
+    assert "Take it by a window" in page or "Show the whole item from the front" in page
+    assert list(tmp_path.iterdir()) == [out]
+    for stage in ("reading", "photos", "drawing"):
+        assert stage in found.stderr
+    assert "was in line 2 already" in found.stderr
+    # of the 20 that were kept apart; all of them are no more than asked for
+    metrics = json.loads(trained[1].stdout)
+    assert f"{metrics['accepted']:,} of 20 listings" in page
+    run(report_command.report, *arguments, "--all")
+    assert "of 200 listings" in out.read_text(encoding="utf-8")
+
+
+def test_report_says_what_is_wrong_with_where_it_shall_write(
+    trained: tuple[Path, Any], market: Path, tmp_path: Path
+) -> None:
+    arguments = ("--bundle", trained[0], "--dataset", market, "--out")
+    told = run(report_command.report, *arguments, tmp_path, code=2).stderr
+    assert "Invalid value for '--out'" in told
+    with pytest.raises(ConfigurationError, match="nowhere is not a folder"):
+        run(report_command.report, *arguments, tmp_path / "nowhere" / "page.html")
+    with pytest.raises(WorkersError, match="cannot be written: File name too long"):
+        run(report_command.report, *arguments, tmp_path / f"{'x' * 300}.html")
+    with pytest.raises(BundleError, match="is not a folder"):
+        run(
+            report_command.report,
+            *("--bundle", tmp_path / "none", "--dataset", market),
+            *("--out", tmp_path / "page.html"),
+        )
+    assert list(tmp_path.iterdir()) == []

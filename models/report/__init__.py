@@ -1,0 +1,1 @@
+"""One page about one bundle on one dataset, for people."""
