@@ -1,0 +1,1 @@
+"""Other ways to price and to refuse, measured beside the joint networks."""
