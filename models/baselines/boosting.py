@@ -44,10 +44,12 @@ def _trees(seed: int, monotonic_cst: list[int] | None = None) -> HistGradientBoo
 def _components(data: TrainingData, seed: int) -> Columns:
     features = data.photos.features.shape[1]
     of_training = data.rows[data.train, :features]
+    known = np.isfinite(data.rows[data.train]).any(axis=0)
     components = PCA(min(COMPONENTS, *of_training.shape), random_state=seed).fit(of_training)
 
     def columns(listings: Indices) -> Rows:
-        rows = prices_last(data.rows[listings], features)  # NaN stays: trees know it
+        # NaN stays, trees know it, but a column of nothing else they cannot divide
+        rows = prices_last(np.where(known, data.rows[listings], 0), features)
         return np.hstack([components.transform(rows[:, :features]), rows[:, features:]])
 
     return columns
