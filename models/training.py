@@ -25,7 +25,7 @@ from models.bundle.manifest import (
     Source,
     statistics_schema_sha256,
 )
-from models.dataset.photos import ListingPhotos, look_at_photos
+from models.dataset.photos import look_at_photos
 from models.dataset.rows import Dataset, ListingRow
 from models.errors import DatasetError, TrainingError
 from models.evaluation.metrics import measure
@@ -287,15 +287,9 @@ def _calibrate(
 def _test(pricer: Pricer, data: TrainingData) -> dict[str, JsonValue]:
     """Measure the test part with the bundle as it will be loaded."""
     part = data.split.test
-    photos = ListingPhotos(
-        data.photos.features[part],
-        data.photos.readable[part],
-        data.photos.sound[part],
-        [data.photos.reasons[item] for item in part],
-        [data.photos.digests[item] for item in part],
-    )
     listings = [data.listings[item] for item in part]
-    predictions = predict(pricer, listings, photos, [data.statistics[item] for item in part])
+    statistics = [data.statistics[item] for item in part]
+    predictions = predict(pricer, listings, data.photos.take(part), statistics)
     sold = [
         row.price_minor
         if row.currency == data.currency and data.limits.contain(row.price_minor)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from models.bundle.manifest import DataWindow
 from models.bundle.snapshot import SalesSnapshot
-from models.dataset.cleaning import PriceLimits, rational_limits
+from models.dataset.cleaning import PriceCut, PriceLimits, rational_limits
 from models.dataset.photos import ListingPhotos
 from models.dataset.rows import Dataset, ListingRow
 from models.dataset.splits import Indices, Split, has_times, split_listings
@@ -41,10 +41,13 @@ class TrainingData:
             rational price.
         validation: the same of the validation part.
         limits: the rational prices, found on the training part.
+        cuts: what they cut of the `train`, `validation` and `test` part of the split.
         statistics: `[N]`, as serving would have sent them; without their own sale.
         vocabulary: levels of category paths that have a column.
         rows: raw input `[N, width]`.
-        log_prices: `[N]` natural log of price in whole units, NaN where it is not rational.
+        prices: float64 `[N]`, in whole units, NaN where there is none above zero.
+        log_prices: `[N]` natural log of the price, NaN where it is not rational or no photo is
+            sound.
         snapshot: histograms of what was sold.
         sales: how many sales the statistics are from.
         window: from the first listing or sale to the last.
@@ -57,9 +60,11 @@ class TrainingData:
     train: Indices
     validation: Indices
     limits: PriceLimits
+    cuts: dict[str, PriceCut]
     statistics: list[Statistics]
     vocabulary: tuple[str, ...]
     rows: Rows
+    prices: npt.NDArray[np.float64]
     log_prices: Rows
     snapshot: SalesSnapshot
     sales: int
@@ -104,7 +109,12 @@ def prepare_training(
     currency = currency_of(dataset)
     if not photos.readable.any():
         raise DatasetError(f"{dataset.folder}: not one photo can be read")
-    split = split_listings(listings, photos.digests, seed=seed)
+    if not np.isfinite(photos.features).all():
+        raise DatasetError(
+            f"{dataset.folder}: image features are not finite: the weights of the image network "
+            "or the cached features are damaged"
+        )
+    split = split_listings(listings, photos.keys(), seed=seed)
     prices = [row.price_minor if row.currency == currency else None for row in listings]
     of_training = [price for item in split.train if (price := prices[item]) is not None]
     if not any(of_training):
@@ -115,10 +125,11 @@ def prepare_training(
     if len(train) < MIN_TRAINING or len(validation) < MIN_VALIDATION:
         raise DatasetError(
             f"{dataset.folder}: {len(train)} listings to train on and {len(validation)} to "
-            f"validate with have a sound photo and a rational price; at least {MIN_TRAINING} and "
-            f"{MIN_VALIDATION} are needed"
+            f"validate with have a sound photo, seen in no other part, and a rational price; at "
+            f"least {MIN_TRAINING} and {MIN_VALIDATION} are needed"
         )
-    log_prices = _log_prices(prices, usable, currency)
+    whole = _whole_units(prices, currency)
+    log_prices = np.where(usable, np.log(whole), np.nan).astype(np.float32)
     if np.ptp(log_prices[train]) == 0:
         raise DatasetError(f"{dataset.folder}: all prices are the same: there is nothing to learn")
 
@@ -127,8 +138,6 @@ def prepare_training(
     categories = [row.category for row in listings]
     vocabulary = category_vocabulary(categories[item] for item in train)
     rows = input_rows(photos.features, statistics, categories, vocabulary)
-    if not np.isfinite(rows[train][:, : photos.features.shape[1]]).all():
-        raise DatasetError(f"{dataset.folder}: image features are not finite")
     return TrainingData(
         listings=listings,
         photos=photos,
@@ -137,9 +146,18 @@ def prepare_training(
         train=train,
         validation=validation,
         limits=limits,
+        cuts={
+            name: PriceCut.of([prices[item] for item in part], limits)
+            for name, part in (
+                ("train", split.train),
+                ("validation", split.validation),
+                ("test", split.test),
+            )
+        },
         statistics=statistics,
         vocabulary=vocabulary,
         rows=rows,
+        prices=whole,
         log_prices=log_prices,
         snapshot=snapshot,
         sales=counted,
@@ -147,10 +165,10 @@ def prepare_training(
     )
 
 
-def _log_prices(prices: Sequence[int | None], usable: npt.NDArray[np.bool_], currency: str) -> Rows:
-    minor = np.array([price or 1 for price in prices], dtype=np.float64)
-    whole = np.log(minor) - minor_unit_digits(currency) * np.log(10)
-    return np.where(usable, whole, np.nan).astype(np.float32)
+def _whole_units(prices: Sequence[int | None], currency: str) -> npt.NDArray[np.float64]:
+    minor = np.array([price or np.nan for price in prices], dtype=np.float64)
+    whole: npt.NDArray[np.float64] = minor / 10 ** minor_unit_digits(currency)
+    return whole
 
 
 def _statistics(

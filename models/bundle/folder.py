@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from safetensors import SafetensorError
 
 from models.bundle.checksums import CHECKSUMS_FILE, checksums_text, sha256_of
 from models.bundle.manifest import FORMAT_VERSION, Manifest, statistics_schema_sha256
 from models.bundle.snapshot import SalesSnapshot
-from models.errors import BundleError
+from models.errors import BundleError, ModelsError
 
 MANIFEST_FILE = "bundle.json"
 HEADS_FILE = "heads.safetensors"
@@ -53,6 +54,7 @@ def new_bundle_folder(target: Path) -> Iterator[Path]:
 
     Raises:
         BundleError: the target exists and is no bundle, or its parent cannot be written to.
+        ModelsError: the disk filled, or failed in another way, while the block was writing.
     """
     target = Path(target).absolute()
     if target.is_symlink() or (target.exists() and not _may_be_replaced(target)):
@@ -69,6 +71,8 @@ def new_bundle_folder(target: Path) -> Iterator[Path]:
             _to_disk(path)
         temporary.chmod(0o755)  # as private as they are made, other users' workers see nothing
         _take_name(temporary, target)
+    except (OSError, SafetensorError) as error:
+        raise ModelsError(f"{target} was not written, nothing of it is left: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

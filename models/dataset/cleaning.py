@@ -23,6 +23,36 @@ class PriceLimits:
         return price_minor is not None and self.low_minor <= price_minor <= self.high_minor
 
 
+@dataclass(frozen=True, slots=True)
+class PriceCut:
+    """How many prices of a part lie outside of the limits.
+
+    Attributes:
+        listings: of the part.
+        priced: those with a price above zero.
+        cut_low: prices of them that are irrationally cheap.
+        cut_high: irrationally dear.
+    """
+
+    listings: int
+    priced: int
+    cut_low: int
+    cut_high: int
+
+    @property
+    def share(self) -> float:
+        """Share of the prices that is cut; the paper cuts 5 %."""
+        return (self.cut_low + self.cut_high) / self.priced if self.priced else 0.0
+
+    @classmethod
+    def of(cls, prices_minor: Sequence[int | None], limits: PriceLimits) -> "PriceCut":
+        """Count what the limits cut of the prices of a part, None where there is no price."""
+        priced = [price for price in prices_minor if price]
+        low = sum(price < limits.low_minor for price in priced)
+        high = sum(price > limits.high_minor for price in priced)
+        return cls(len(prices_minor), len(priced), low, high)
+
+
 def rational_limits(prices_minor: Sequence[int], *, fence: float = FENCE) -> PriceLimits:
     """Return the limits outside of which a price is irrational.
 

@@ -1,12 +1,14 @@
 """The photos of listings as training and evaluation see them: the same choice as serving."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
+from models.dataset.near_duplicates import look_alikes
 from models.dataset.rows import ListingRow
 from models.extractors.cache import FeatureCache
 from models.extractors.extraction import extract
@@ -25,7 +27,9 @@ class ListingPhotos:
         sound: bool `[N]`, at least one photo has no fault. The others are asked for a new photo
             without a look at the price.
         reasons: the worst fault found in each listing's photos, None where there is no fault.
-        digests: SHA-256 of the photo files of each listing.
+        digests: SHA-256 of the readable photo files of each listing.
+        hashes: perceptual hashes of the photos of each listing that have no fault. What is too
+            dark or blurred to see looks like all that is.
     """
 
     features: Features
@@ -33,6 +37,29 @@ class ListingPhotos:
     sound: npt.NDArray[np.bool_]
     reasons: list[ReuploadReason | None]
     digests: list[tuple[str, ...]]
+    hashes: list[tuple[int, ...]]
+
+    def keys(self) -> list[list[Hashable]]:
+        """Return what identifies the photos of each listing: photos that look alike share a key.
+
+        A photo is known by its bytes too, as of one with a fault nobody can tell what it shows.
+        """
+        alike = iter(look_alikes(list(chain.from_iterable(self.hashes))).tolist())
+        return [
+            [*digests, *(next(alike) for _ in hashes)]
+            for digests, hashes in zip(self.digests, self.hashes, strict=True)
+        ]
+
+    def take(self, items: npt.NDArray[np.int64]) -> "ListingPhotos":
+        """Return what the photos of some of the listings give, by index and in that order."""
+        return ListingPhotos(
+            self.features[items],
+            self.readable[items],
+            self.sound[items],
+            [self.reasons[item] for item in items],
+            [self.digests[item] for item in items],
+            [self.hashes[item] for item in items],
+        )
 
 
 def look_at_photos(
@@ -58,6 +85,7 @@ def look_at_photos(
     sound = np.zeros(len(listings), np.bool_)
     reasons: list[ReuploadReason | None] = []
     digests = []
+    hashes = []
     start = 0
     for item, listing in enumerate(listings):
         photos = range(start, start + len(listing.images))
@@ -74,7 +102,8 @@ def look_at_photos(
         else:
             reasons.append(None if listing.images else ReuploadReason.UNAVAILABLE)
         digests.append(tuple(_digest(listing, found.readable[photos.start : photos.stop])))
-    return ListingPhotos(features, readable, sound, reasons, digests)
+        hashes.append(tuple(int(found.hashes[photo]) for photo in faultless))
+    return ListingPhotos(features, readable, sound, reasons, digests, hashes)
 
 
 def _digest(listing: ListingRow, readable: npt.NDArray[np.bool_]) -> list[str]:

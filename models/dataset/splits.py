@@ -1,4 +1,4 @@
-"""Training, validation and test parts that share no photo, and no seller's repeats."""
+"""Training, validation and test parts that share no photo, and without times no seller."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,21 @@ TEST_SHARE = 0.10
 
 Indices = npt.NDArray[np.int64]
 
+_LEFT_OUT = 3  # after the parts 0, 1 and 2
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Indices of the listings of each part, ascending; together every listing once."""
+    """Indices of the listings of each part, ascending; no listing is in two of the four.
+
+    `left_out` are those of a later time whose photo an earlier part has: they would be measured
+    with what was learnt from them. There are none where there are no times.
+    """
 
     train: Indices
     validation: Indices
     test: Indices
+    left_out: Indices
 
 
 def has_times(listings: Sequence[ListingRow]) -> bool:
@@ -38,31 +45,36 @@ def split_listings(
 ) -> Split:
     """Divide listings so that what is measured was never trained on.
 
-    With times the earlier listings are for training and the latest for the test. Listings that
-    share a photo go together to the latest part that any of them belongs to, so no part is
-    trained on its own future. Without times the parts are random by `seed`, and the
-    listings of one seller stay together too: a seller repeats items, photos and prices.
+    With times the earlier listings are for training and the latest for the test. A listing that
+    shares a photo with one of an earlier part is left out: so no part is trained on its own
+    future, and one stock photo of many listings costs the training none of them.
+
+    Without times the parts are random by `seed`, and the listings that share a photo or a seller,
+    directly or over others, stay together: a seller repeats items, photos and prices.
 
     Args:
         listings: all listings, in any order.
-        photo_keys: for each listing, what identifies its photos (their SHA-256).
+        photo_keys: for each listing, what identifies its photos; two photos with one key are one.
         seed: of the random parts; unused with times.
         validation_share: of all listings, in [0, 1).
         test_share: of all listings, in [0, 1).
     """
-    timed = has_times(listings)
-    keys: list[list[Hashable]] = [[("photo", key) for key in of_one] for of_one in photo_keys]
-    if not timed:
-        for of_one, listing in zip(keys, listings, strict=True):
-            if listing.seller_id is not None:
-                of_one.append(("seller", listing.seller_id))
-    groups = _connected(keys)
-    if timed:
-        part = _parts_by_time(listings, groups, validation_share, test_share)
+    if has_times(listings):
+        part = _parts_by_time(listings, photo_keys, validation_share, test_share)
     else:
+        groups = _connected(_with_sellers(listings, photo_keys))
         part = _parts_at_random(len(listings), groups, seed, validation_share, test_share)
-    train, validation, test = (np.flatnonzero(part == number) for number in range(3))
-    return Split(train, validation, test)
+    return Split(*(np.flatnonzero(part == number) for number in range(4)))
+
+
+def _with_sellers(
+    listings: Sequence[ListingRow], photo_keys: Sequence[Sequence[Hashable]]
+) -> list[list[Hashable]]:
+    keys: list[list[Hashable]] = [[("photo", key) for key in of_one] for of_one in photo_keys]
+    for of_one, listing in zip(keys, listings, strict=True):
+        if listing.seller_id is not None:
+            of_one.append(("seller", listing.seller_id))
+    return keys
 
 
 def _connected(keys: Sequence[Sequence[Hashable]]) -> list[list[int]]:
@@ -87,18 +99,20 @@ def _connected(keys: Sequence[Sequence[Hashable]]) -> list[list[int]]:
 
 def _parts_by_time(
     listings: Sequence[ListingRow],
-    groups: list[list[int]],
+    photo_keys: Sequence[Sequence[Hashable]],
     validation_share: float,
     test_share: float,
 ) -> Indices:
     count = len(listings)
     moments = [listing.listed_at.timestamp() for listing in listings if listing.listed_at]
     order = np.argsort(moments, kind="stable")
-    part = np.zeros(count, dtype=np.int64)
-    part[order[round(count * (1 - validation_share - test_share)) :]] = 1
-    part[order[round(count * (1 - test_share)) :]] = 2
-    for group in groups:
-        part[group] = part[group].max()
+    ends = [round(count * (1 - validation_share - test_share)), round(count * (1 - test_share))]
+    part = np.full(count, _LEFT_OUT, dtype=np.int64)
+    seen: set[Hashable] = set()
+    for number, items in enumerate(np.split(order, ends)):
+        new = [item for item in items if seen.isdisjoint(photo_keys[item])]
+        part[new] = number
+        seen.update(key for item in new for key in photo_keys[item])
     return part
 
 

@@ -19,6 +19,7 @@ from models.extractors.protocol import Backbone, Extractor, Features, Pixels
 from models.images.decode import decode_image
 from models.images.faults import Fault, judge
 from models.images.limits import DEFAULT_LIMITS
+from models.images.perceptual_hash import perceptual_hash
 from schemas.suggestion import ReuploadReason
 
 _BATCH = 32  # ONNX Runtime is as fast at 1 (48 to 53 images per second and core); a GPU wants more
@@ -34,12 +35,14 @@ class Extraction:
         readable: bool [N].
         faults: of each photo, worst first; `unreadable` alone for one that is.
         problems: why photos are unreadable, by index.
+        hashes: uint64 [N], perceptual (`models.images.perceptual_hash`); 0 where unreadable.
     """
 
     features: Features
     readable: NDArray[np.bool_]
     faults: list[tuple[Fault, ...]]
     problems: dict[int, str]
+    hashes: NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class _Photo:
     features: Features | None = None
     pixels: Pixels | None = None
     problem: str | None = None
+    hash: int = 0
 
 
 def extract(
@@ -83,6 +87,7 @@ def extract(
         np.zeros(len(paths), np.bool_),
         [()] * len(paths),
         {},
+        np.zeros(len(paths), np.uint64),
     )
 
     def prepare(numbered: tuple[int, Path]) -> _Photo:
@@ -95,7 +100,8 @@ def extract(
         digest = hashlib.sha256(data).hexdigest()
         features = cache.get(fingerprint, digest) if cache else None
         pixels = backbone.preprocess(image) if features is None else None
-        return _Photo(index, digest, judge(image), features, pixels)
+        look = perceptual_hash(image)
+        return _Photo(index, digest, judge(image), features, pixels, hash=look)
 
     waiting: list[_Photo] = []
     done = 0
@@ -117,6 +123,7 @@ def extract(
     for photo in _ahead(prepare, enumerate(paths), threads):
         found.faults[photo.index] = photo.faults
         found.readable[photo.index] = photo.problem is None
+        found.hashes[photo.index] = photo.hash
         if photo.pixels is not None:
             waiting.append(photo)
             if len(waiting) == _BATCH:

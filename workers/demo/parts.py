@@ -47,9 +47,9 @@ def first_day() -> datetime:
 def divide(dataset: Dataset, *, seed: int, most_listings: int | None = None) -> Parts:
     """Cut a dataset in two: two thirds of the listings to learn from, one third to stream.
 
-    With times the later third is streamed. Without times the part is drawn by `seed`, each part
-    gets times of its own, and all of the first comes before all of the second. Listings that share
-    a photo are never in both parts.
+    With times the later third is streamed, but for the listings whose photo was learnt from.
+    Without times the part is drawn by `seed`, each part gets times of its own, and all of the first
+    comes before all of the second. Listings that share a photo are never in both parts.
 
     Args:
         dataset: what was read; its listings are used that have a category, currency and photo.
@@ -76,13 +76,19 @@ def divide(dataset: Dataset, *, seed: int, most_listings: int | None = None) -> 
     if not train or not live:
         raise BadDataError(f"{dataset.folder}: its listings share photos and cannot be cut in two")
     if has_times(rows):
-        parts = _by_time(replace(dataset, listings=rows), train, left_out.append)
+        repeated = {rows[index].listing_id for index in split.left_out.tolist()}
+        parts = _by_time(replace(dataset, listings=rows), train, repeated, left_out.append)
     else:
         parts = _by_listing(dataset, train, live)
     return replace(parts, left_out=left_out)
 
 
-def _by_time(dataset: Dataset, train: list[ListingRow], on_skip: Callable[[str], None]) -> Parts:
+def _by_time(
+    dataset: Dataset,
+    train: list[ListingRow],
+    repeated: set[str],
+    on_skip: Callable[[str], None],
+) -> Parts:
     moments = sorted(row.listed_at for row in dataset.listings if row.listed_at is not None)
     cut = moments[round(len(moments) * (1 - LIVE_SHARE))]
     learnt = [
@@ -93,7 +99,13 @@ def _by_time(dataset: Dataset, train: list[ListingRow], on_skip: Callable[[str],
     for event in events:
         if event.time > now:
             on_skip(f"{event.event_id} lies in the future")
-    events = [event for event in events if event.time <= now]
+        elif event.topic == LISTING_CREATED and event.subject in repeated:
+            on_skip(f"listing {event.subject} has a photo that was learnt from")
+    events = [
+        event
+        for event in events
+        if event.time <= now and (event.topic != LISTING_CREATED or event.subject not in repeated)
+    ]
     return Parts(
         training=replace(
             dataset,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.dataset.cleaning import PriceLimits, rational_limits
+from models.dataset.cleaning import PriceCut, PriceLimits, rational_limits
 
 
 def test_fences_by_hand() -> None:
@@ -50,6 +50,14 @@ def test_both_limits_are_rational_prices() -> None:
         True,
         False,
     ]
+
+
+def test_what_is_cut_of_a_part() -> None:
+    prices = [None, 0, 1, 2, 3, 4, 5, 6, 60, 600]
+    cut = PriceCut.of(prices, PriceLimits(3, 5))
+    assert cut == PriceCut(listings=10, priced=8, cut_low=2, cut_high=3)
+    assert cut.share == 5 / 8
+    assert PriceCut.of([None, 0], PriceLimits(3, 5)).share == 0
 
 
 @given(st.lists(st.integers(0, 10**15), min_size=1))

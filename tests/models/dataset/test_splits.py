@@ -43,19 +43,28 @@ def test_with_times_the_parts_follow_each_other() -> None:
     assert sorted(days[split.test]) == list(range(90, 100))
 
 
-def test_with_times_a_repeated_photo_takes_all_its_listings_to_the_latest_part() -> None:
+def test_with_times_a_photo_that_an_earlier_part_has_is_left_out() -> None:
     keys: list[list[Hashable]] = [[n] for n in range(100)]
-    keys[3], keys[80], keys[95] = ["p"], ["p", "q"], ["r"]
-    keys[4], keys[5] = ["q"], ["r"]
+    keys[3], keys[80], keys[95] = ["p"], ["p", "q"], ["q"]
+    keys[5], keys[4], keys[96], keys[76], keys[97] = ["r"], ["r"], ["r", 96], ["s"], ["s"]
     split = split_listings([row(n, day=n) for n in range(100)], keys, seed=0)
-    parts = part_of(split)
-    assert {n: parts[n] for n in (3, 4, 80, 5, 95)} == {
-        3: "validation",
-        4: "validation",
-        80: "validation",
-        5: "test",
+    assert split.left_out.tolist() == [80, 96, 97]
+    # what 95 shares with 80 alone was learnt from nobody
+    assert {n: part_of(split)[n] for n in (3, 4, 5, 76, 95)} == {
+        3: "train",
+        4: "train",
+        5: "train",
+        76: "validation",
         95: "test",
     }
+
+
+def test_with_times_one_photo_of_half_of_the_listings_leaves_the_training_whole() -> None:
+    keys = [["stock photo"] if n % 2 else [n] for n in range(100)]
+    split = split_listings([row(n, day=n) for n in range(100)], keys, seed=0)
+    assert split.train.tolist() == list(range(75))
+    assert split.validation.tolist() == list(range(76, 90, 2))
+    assert split.test.tolist() == list(range(90, 100, 2))
 
 
 def test_without_times_the_parts_are_random_by_seed() -> None:
@@ -80,27 +89,58 @@ def test_one_listing_without_time_makes_the_parts_random() -> None:
     assert not has_times([])
 
 
-@given(
-    st.lists(
-        st.tuples(st.lists(st.integers(0, 20), max_size=3), st.sampled_from([None, "a", "b", "c"])),
-        max_size=60,
-    ),
-    st.booleans(),
-    st.integers(0, 5),
-)
-def test_every_listing_once_and_nothing_shared_between_parts(
-    drawn: Sequence[tuple[list[int], str | None]], timed: bool, seed: int
+photos = st.lists(st.integers(0, 20), max_size=3)
+seller_names = st.sampled_from([None, "a", "b", "c"])
+
+
+def shared(one: Sequence[int], others: Sequence[Sequence[int]]) -> bool:
+    return any(set(one) & set(other) for other in others)
+
+
+@given(st.lists(st.tuples(photos, seller_names), max_size=60), st.integers(0, 5))
+def test_without_times_every_listing_once_and_nothing_shared_between_parts(
+    drawn: Sequence[tuple[list[int], str | None]], seed: int
 ) -> None:
-    listings = [row(n, seller=s, day=n if timed else None) for n, (_, s) in enumerate(drawn)]
-    keys = [photos for photos, _ in drawn]
+    listings = [row(n, seller=seller) for n, (_, seller) in enumerate(drawn)]
+    keys = [of_one for of_one, _ in drawn]
     split = split_listings(listings, keys, seed=seed)
     parts = part_of(split)
     assert sorted(parts) == list(range(len(listings)))
     assert len(split.train) + len(split.validation) + len(split.test) == len(listings)
+    assert len(split.left_out) == 0
     for one in range(len(listings)):
         for two in range(one):
-            same_photo = set(keys[one]) & set(keys[two])
-            seller = listings[one].seller_id
-            same_seller = seller is not None and seller == listings[two].seller_id
-            if same_photo or (same_seller and not timed):
+            same_seller = drawn[one][1] is not None and drawn[one][1] == drawn[two][1]
+            if same_seller or set(keys[one]) & set(keys[two]):
                 assert parts[one] == parts[two]
+
+
+@given(
+    st.lists(st.tuples(photos, seller_names, st.integers(0, 30)), max_size=60),
+    st.floats(0, 0.4),
+    st.floats(0, 0.4),
+)
+def test_with_times_parts_follow_each_other_and_lose_only_what_an_earlier_one_shows(
+    drawn: Sequence[tuple[list[int], str | None, int]], validation: float, test: float
+) -> None:
+    listings = [row(n, seller=seller, day=day) for n, (_, seller, day) in enumerate(drawn)]
+    split = split_listings(
+        listings,
+        [of_one for of_one, _, _ in drawn],
+        seed=0,
+        validation_share=validation,
+        test_share=test,
+    )
+    parts = [split.train.tolist(), split.validation.tolist(), split.test.tolist()]
+    left_out = split.left_out.tolist()
+    assert sorted(sum(parts, left_out)) == list(range(len(listings)))
+    for items in (*parts, left_out):
+        assert items == sorted(items)
+    kept = [[drawn[item][0] for item in items] for items in parts]
+    days = [[drawn[item][2] for item in items] for items in parts]
+    for early, late in ((0, 1), (0, 2), (1, 2)):
+        assert max(days[early], default=0) <= min(days[late], default=30)
+        assert not any(shared(of_one, kept[early]) for of_one in kept[late])
+    assert len(parts[0]) == (round(len(listings) * (1 - validation - test)) if listings else 0)
+    for item in left_out:
+        assert shared(drawn[item][0], kept[0] + kept[1])
