@@ -17,12 +17,12 @@ class Baseline(Protocol):
 
     The validation part may choose between epochs. The test part is for whoever compares, and so
     is the threshold of the score.
+
+    Attributes:
+        name: as printed in tables.
     """
 
-    @property
-    def name(self) -> str:
-        """As printed in tables."""
-        ...
+    name: str
 
     def fit(
         self, data: TrainingData, *, delta: float, seed: int, plan: Plan, progress: Progress
