@@ -41,7 +41,7 @@ from models.joint.ranges import RangeTable, calibrate_ranges
 from models.joint.threshold import quantile_threshold
 from models.joint.trainer import Plan, train_joint
 from models.pricer import Pricer
-from models.training_data import TrainingData, prepare_training
+from models.training_data import TrainingData, check_prices, prepare_training
 from stats_store.features import STATISTICS_WIDTH
 
 Report = Callable[[str, int, int], None]
@@ -129,6 +129,7 @@ def train_bundle(
         BundleError: `out` is something else, or cannot be written.
     """
     listings = _chosen(dataset, limit, seed)
+    check_prices(dataset, listings)  # before the photos, which may take hours
     with new_bundle_folder(out) as folder:
         report("export", 0, 1)
         export_onnx(backbone.build(), backbone.input_size, folder / BACKBONE_FILE)

@@ -71,12 +71,30 @@ class TrainingData:
     window: DataWindow | None
 
 
-def currency_of(dataset: Dataset) -> str:
-    """Return the currency of a dataset's prices.
+def check_prices(dataset: Dataset, listings: Sequence[ListingRow]) -> str:
+    """Return the currency of a dataset's prices; asked before any photo is looked at.
+
+    Args:
+        dataset: of which no two prices above zero may be in two currencies.
+        listings: those to use, of the dataset.
 
     Raises:
-        DatasetError: there are none above zero, or they are in several currencies.
+        DatasetError: there are none above zero, or too few, all are the same, or they are in
+            several currencies.
     """
+    currency = _currency_of(dataset)
+    prices = [row.price_minor for row in listings if row.price_minor and row.currency == currency]
+    if len(prices) < MIN_TRAINING + MIN_VALIDATION:
+        raise DatasetError(
+            f"{dataset.folder}: {len(prices)} of {len(listings)} listings have a price: at least "
+            f"{MIN_TRAINING} to train on and {MIN_VALIDATION} to validate with are needed"
+        )
+    if len(set(prices)) == 1:
+        raise DatasetError(f"{dataset.folder}: all prices are the same: there is nothing to learn")
+    return currency
+
+
+def _currency_of(dataset: Dataset) -> str:
     found = {row.currency for row in dataset.listings if row.price_minor and row.currency}
     if not found:
         raise DatasetError(f"{dataset.folder} has no listing with a price: nothing to learn from")
@@ -106,7 +124,7 @@ def prepare_training(
     Raises:
         DatasetError: there is too little to learn from; the message says what.
     """
-    currency = currency_of(dataset)
+    currency = check_prices(dataset, listings)
     if not photos.readable.any():
         raise DatasetError(f"{dataset.folder}: not one photo can be read")
     if not np.isfinite(photos.features).all():
@@ -131,7 +149,10 @@ def prepare_training(
     whole = _whole_units(prices, currency)
     log_prices = np.where(usable, np.log(whole), np.nan).astype(np.float32)
     if np.ptp(log_prices[train]) == 0:
-        raise DatasetError(f"{dataset.folder}: all prices are the same: there is nothing to learn")
+        raise DatasetError(
+            f"{dataset.folder}: all rational prices of the training part are the same: there is "
+            "nothing to learn"
+        )
 
     sales = known_sales(dataset, currency)
     statistics, snapshot, counted, window = _statistics(listings, sales, split.train, currency)

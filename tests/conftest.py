@@ -1,19 +1,119 @@
-"""Fixtures that any test may use: the real broker of the session and short ways to use it."""
+"""Fixtures that any test may use: a small market, a small image network, the real broker."""
 
+import csv
+import json
 import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from PIL import Image
 
+from models.extractors.preprocessing import Preprocessing
+from schemas.dataset import LISTING_COLUMNS
 from workers.local.broker import LocalBroker
 
 DEADLINE_S = 60.0
+
+
+class ColourBackbone:
+    """Mean colours of the four quarters of a photo: 12 features, no weights to load."""
+
+    name = "colours"
+    width = 12
+    input_size = 32
+    fingerprint = "colours-1"
+    preprocessing = Preprocessing(
+        size=32, mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0), resample="bilinear"
+    )
+
+    def preprocess(self, image: Image.Image) -> Any:
+        return self.preprocessing(image)
+
+    def build(self) -> Any:
+        import torch  # many tests do without
+
+        return torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten()).eval()
+
+
+@dataclass(frozen=True)
+class Market:
+    """Where a market lies, and what is true of it."""
+
+    folder: Path
+    prices: dict[str, float]
+
+
+def _photo(path: Path, red: int, seed: int) -> None:
+    """A sharp chequerboard in one colour; how red it is tells the price."""
+    rng = np.random.default_rng(seed)
+    board = np.indices((96, 96)).sum(axis=0) // 8 % 2
+    pixels = np.zeros((96, 96, 3), np.float64)
+    pixels[..., 0] = red * (0.4 + 0.6 * board)
+    pixels[..., 1] = 200 * (1 - board)
+    pixels[..., 2] = 60
+    noisy = np.clip(pixels + rng.normal(scale=4, size=pixels.shape), 0, 255)
+    Image.fromarray(noisy.astype(np.uint8)).save(path, quality=90)
+
+
+def _write_market(
+    folder: Path, *, count: int, seed: int, timed: bool, priced: bool = True
+) -> Market:
+    rng = np.random.default_rng(seed)
+    (folder / "images").mkdir(parents=True)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    rows, prices = [], {}
+    for number in range(count):
+        name = f"images/{number}.jpg"
+        red = int(rng.integers(40, 250))
+        big = bool(rng.integers(2))
+        _photo(folder / name, red, seed * 10_000 + number)
+        price = 10 * 10 ** ((red - 40) / 210) * (2 if big else 1) * np.exp(rng.normal() * 0.1)
+        listing_id = f"{folder.name}-{number}"
+        prices[listing_id] = round(float(price), 2)
+        listed = start + timedelta(hours=number)
+        rows.append(
+            {
+                "listing_id": listing_id,
+                "seller_id": f"s{rng.integers(40)}" if timed else "",
+                "category": "Home > Big" if big else "Home > Small",
+                "image": name,
+                "price": f"{prices[listing_id]:.2f}" if priced else "",
+                "currency": "GBP",
+                "listed_at": listed.isoformat() if timed else "",
+                "sold_at": (listed + timedelta(hours=5)).isoformat() if timed else "",
+            }
+        )
+    with (folder / "listings.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, LISTING_COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    description = {"name": folder.name, "currency": "GBP", "listings": count, "sales": 0}
+    (folder / "dataset.json").write_text(json.dumps(description))
+    return Market(folder, prices)
+
+
+@pytest.fixture(scope="session")
+def colour_backbone() -> ColourBackbone:
+    return ColourBackbone()
+
+
+@pytest.fixture(scope="session")
+def write_market() -> Callable[..., Market]:
+    """Writes a dataset: `write_market(folder, count=, seed=, timed=, priced=True)`.
+
+    Price: 10 to 100 by how red the photo is, twice as much in `Home > Big`, little noise.
+    """
+    return _write_market
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,17 +1,15 @@
 import csv
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from models.bundle.folder import read_bundle
 from models.bundle.manifest import RuleName
 from models.dataset.reader import read_dataset
-from models.errors import BundleError, DatasetError, TrainingError
+from models.errors import BundleError, TrainingError
 from models.evaluation.evaluate import evaluate
 from models.joint.trainer import PAPER, Plan
 from models.pricer import Pricer
@@ -50,10 +48,6 @@ def train(backbone: Any, tiny_plan: Plan, tmp_path: Path) -> Callable[..., Any]:
         return train_bundle(read_dataset(folder), tmp_path / "bundle", backbone=backbone, **options)
 
     return run
-
-
-def unchanged(number: int, row: dict[str, str]) -> None:
-    """Leave a row as it is."""
 
 
 def test_a_bundle_says_what_it_was_made_of(bundle_folder: Path) -> None:
@@ -132,59 +126,6 @@ def test_one_category_or_none_is_enough_and_the_paper_s_gate_opens_at_one_half(
     manifest = train(folder, objective=Objective(delta=0.6, paper_gate=True), limit=150)
     assert manifest.category_levels == levels
     assert manifest.rule.score_threshold == 0.0
-
-
-def set_price(price: str) -> Change:
-    return lambda _, row: row.update(price=price)
-
-
-def mixed(number: int, row: dict[str, str]) -> None:
-    row["currency"] = "GBP" if number % 2 else "EUR"
-
-
-def no_photo(number: int, row: dict[str, str]) -> None:
-    row["image"] = "images/none.jpg"
-
-
-@pytest.mark.parametrize(
-    ("change", "keep", "message"),
-    [
-        (set_price(""), None, "no listing with a price"),
-        (set_price("0"), None, "no listing with a price"),
-        (set_price("12.50"), None, "all prices are the same"),
-        (mixed, None, "prices in EUR, GBP"),
-        (no_photo, None, "not one photo can be read"),
-        (unchanged, 10, "listings to train on"),
-    ],
-)
-def test_what_cannot_be_learnt_from_is_said_and_leaves_no_bundle(
-    train: Callable[..., Any],
-    changed: Callable[..., Path],
-    tmp_path: Path,
-    change: Change,
-    keep: int | None,
-    message: str,
-) -> None:
-    with pytest.raises(DatasetError, match=message) as caught:
-        train(changed(change, keep))
-    assert caught.value.exit_code == 3
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["changed"]
-
-
-def test_features_that_are_not_finite_are_refused(
-    train: Callable[..., Any], market: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from models.dataset.photos import look_at_photos
-
-    def with_nan(*args: Any, **options: Any) -> Any:
-        photos = look_at_photos(*args, **options)
-        features = photos.features.copy()
-        features[::3, 4] = np.nan
-        return replace(photos, features=features)
-
-    monkeypatch.setattr("models.training.look_at_photos", with_nan)
-    with pytest.raises(DatasetError, match="features are not finite"):
-        train(market.folder)
 
 
 def test_a_training_that_collapses_keeps_the_old_bundle(

@@ -7,17 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 import typer
-from PIL import Image
 from typer.testing import CliRunner
 
 from models.errors import BundleError, DatasetError, ModelsError
 from models.extractors.errors import UnknownBackboneError
-from models.extractors.preprocessing import Preprocessing
-from models.extractors.protocol import Pixels
 from models.extractors.registry import backbone
 from schemas.dataset import LISTING_COLUMNS
 from workers.cli import evaluate as evaluate_command
@@ -25,26 +20,6 @@ from workers.cli import price as price_command
 from workers.cli import report as report_command
 from workers.cli import train as train_command
 from workers.errors import ConfigurationError, WorkersError
-
-BIG = "Home > Big"
-
-
-class Colours:
-    """Mean colours of the four quarters of a photo."""
-
-    name = "colours"
-    width = 12
-    input_size = 32
-    fingerprint = "colours-1"
-    preprocessing = Preprocessing(
-        size=32, mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0), resample="bilinear"
-    )
-
-    def preprocess(self, image: Image.Image) -> Pixels:
-        return self.preprocessing(image)
-
-    def build(self) -> torch.nn.Module:
-        return torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten()).eval()
 
 
 def run(command: Callable[..., Any], *arguments: object, code: int = 0) -> Any:
@@ -59,40 +34,23 @@ def run(command: Callable[..., Any], *arguments: object, code: int = 0) -> Any:
 
 
 @pytest.fixture(scope="module")
-def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """200 listings: the redder, the dearer; big ones cost twice as much."""
-    folder = tmp_path_factory.mktemp("market")
-    (folder / "images").mkdir()
-    rng = np.random.default_rng(0)
-    with (folder / "listings.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, LISTING_COLUMNS, restval="")
-        writer.writeheader()
-        for number in range(200):
-            red, big = int(rng.integers(40, 250)), bool(rng.integers(2))
-            board = np.indices((96, 96)).sum(axis=0) // 8 % 2
-            pixels = np.stack([red * (0.4 + 0.6 * board), 200 * (1 - board), 0 * board + 60], -1)
-            noisy = np.clip(pixels + rng.normal(scale=4, size=pixels.shape), 0, 255)
-            Image.fromarray(noisy.astype(np.uint8)).save(folder / f"images/{number}.jpg")
-            price = 10 * 10 ** ((red - 40) / 210) * (2 if big else 1) * np.exp(rng.normal() * 0.1)
-            writer.writerow(
-                {
-                    "listing_id": f"l{number}",
-                    "category": BIG if big else "Home > Small",
-                    "image": f"images/{number}.jpg",
-                    "price": f"{price:.2f}",
-                }
-            )
-        writer.writerow({"listing_id": "l0"})
-    (folder / "dataset.json").write_text(json.dumps({"name": "small", "currency": "GBP"}))
+def market(write_market: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 listings: the redder, the dearer; the first one is named again in the last row."""
+    folder = tmp_path_factory.mktemp("market") / "l"
+    write_market(folder, count=200, seed=0, timed=False)
+    with (folder / "listings.csv").open("a", newline="") as stream:
+        csv.DictWriter(stream, LISTING_COLUMNS, restval="").writerow({"listing_id": "l-0"})
     return folder
 
 
 @pytest.fixture(autouse=True, scope="module")
-def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def surroundings(colour_backbone: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(
-            train_command, "backbone", lambda name: Colours() if name == "lite2" else backbone(name)
+            train_command,
+            "backbone",
+            lambda name: colour_backbone if name == "lite2" else backbone(name),
         )
         yield
 
@@ -142,7 +100,7 @@ def test_evaluate_prints_the_measures_and_writes_predictions(
     assert metrics["listings"] == 200
     with (tmp_path / "p.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert [row["listing_id"] for row in rows] == [f"l{number}" for number in range(200)]
+    assert [row["listing_id"] for row in rows] == [f"l-{number}" for number in range(200)]
     assert sum(row["decision"] == "price" for row in rows) == metrics["accepted"]
     table = run(evaluate_command.evaluate, *arguments).stdout
     assert f"priced {metrics['accepted']} of 200 listings" in table
@@ -164,8 +122,8 @@ def evaluated(
     found = {}
     with path.open(newline="") as stream:
         for row in csv.DictReader(stream):
-            if row["listing_id"] != "l0":
-                photo = str(market / f"images/{row['listing_id'][1:]}.jpg")
+            if row["listing_id"] != "l-0":
+                photo = str(market / f"images/{row['listing_id'][2:]}.jpg")
                 extra = {"photo": photo, "category": category[row["listing_id"]]}
                 found[row["decision"]] = row | extra
     assert set(found) == {"price", "reupload"}
