@@ -47,9 +47,7 @@ def card(item: Item, currency: str) -> Card:
         category=_end(row.category) if row.category else "category not known",
         photo=next(filter(None, map(thumbnail, row.images)), None),
         estimate=money(estimate.price_minor, currency) if estimate else None,
-        span=f"{money(estimate.low_minor, currency)} to {money(estimate.high_minor, currency)}"
-        if estimate
-        else "",
+        span=span(estimate.low_minor, estimate.high_minor, currency) if estimate else "",
         sold=money(sold, currency) if sold is not None else None,
         off=percent_off(estimate.price_minor, sold) if estimate and sold is not None else "",
         reason=prediction.reason.value if prediction.reason is not None else "",
@@ -64,6 +62,12 @@ def _end(category: str) -> str:
 def money(minor: int, currency: str) -> str:
     """Write an amount for people, such as `1,250.00 GBP`."""
     return str(Money(amount_minor=minor, currency=currency))
+
+
+def span(low_minor: int, high_minor: int, currency: str) -> str:
+    """Write a range for people, such as `8.50 to 1,250.00 GBP`."""
+    low = Money(amount_minor=low_minor, currency=currency).to_decimal()
+    return f"{low:,f} to {money(high_minor, currency)}"
 
 
 def percent_off(suggested_minor: int, sold_minor: int) -> str:

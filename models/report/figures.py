@@ -5,6 +5,7 @@ give the same bytes: ids are hashed with a salt of ours and nothing has a date.
 """
 
 import base64
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,7 +66,10 @@ def _drawing(height: float = _HEIGHT) -> Iterator[Drawing]:
         drawing = Drawing(figure.subplots())
         yield drawing
         svg = BytesIO()
-        figure.savefig(svg, format="svg", metadata=_NO_METADATA)
+        with warnings.catch_warnings():
+            # the reader's fonts draw the text, not the one that its width is guessed with
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            figure.savefig(svg, format="svg", metadata=_NO_METADATA)
     drawing.uri = "data:image/svg+xml;base64," + base64.b64encode(svg.getvalue()).decode()
 
 
