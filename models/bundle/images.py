@@ -21,6 +21,7 @@ class BundledImages:
         name: names of the networks, joined by `+`.
         width: features of a photo, of all networks together.
         input_size: side of the input in pixels.
+        preprocessing: from a photo to the input.
         fingerprint: names weights and preprocessing of all networks.
     """
 
@@ -35,7 +36,7 @@ class BundledImages:
         self.width = sum(network.width for network in networks)
         self.input_size = bundle.manifest.preprocessing.size
         self.fingerprint = "+".join(network.fingerprint for network in networks)
-        self._preprocessing = bundle.manifest.preprocessing
+        self.preprocessing = bundle.manifest.preprocessing
         self._extractors = [
             OnnxExtractor(bundle.folder / network.file, threads) for network in networks
         ]
@@ -48,7 +49,7 @@ class BundledImages:
 
     def preprocess(self, image: Image.Image) -> Pixels:
         """Turn an upright RGB image of any size into float32 of shape [3, S, S]."""
-        return self._preprocessing(image)
+        return self.preprocessing(image)
 
     def features(self, pixels: Pixels) -> Features:
         """Map preprocessed photos [N, 3, S, S] to features [N, width]; N may be 0."""

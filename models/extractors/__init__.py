@@ -1,1 +1,1 @@
-"""Pretrained networks that turn a photo into a feature vector, and the runtimes they run on."""
+"""Networks that turn a photo into a feature vector, and the runtimes they run on."""

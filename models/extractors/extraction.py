@@ -3,16 +3,16 @@
 import hashlib
 import os
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import UnreadableImageError
+from models.extractors.ahead import ahead
 from models.extractors.cache import FeatureCache
 from models.extractors.onnx_runtime import OnnxExtractor, export_onnx
 from models.extractors.protocol import Backbone, Extractor, Features, Pixels
@@ -21,6 +21,9 @@ from models.images.faults import Fault, judge
 from models.images.limits import DEFAULT_LIMITS
 from models.images.perceptual_hash import perceptual_hash
 from schemas.suggestion import ReuploadReason
+
+if TYPE_CHECKING:
+    import torch
 
 _BATCH = 32  # ONNX Runtime is as fast at 1 (48 to 53 images per second and core); a GPU wants more
 _AHEAD = 2 * _BATCH  # photos decoded while the network is busy; 52 MB at 260 x 260
@@ -93,7 +96,7 @@ def extract(
     def prepare(numbered: tuple[int, Path]) -> _Photo:
         index, path = numbered
         try:
-            data = _read(path)
+            data = read_photo(path)
             image = decode_image(data)
         except UnreadableImageError as error:
             return _Photo(index, problem=str(error))
@@ -109,7 +112,7 @@ def extract(
     def run_network() -> None:
         nonlocal extractor, done
         if extractor is None:
-            extractor = open_extractor(backbone, threads)
+            extractor = open_extractor(backbone.build(), backbone.input_size, threads)
         pixels = np.stack([photo.pixels for photo in waiting if photo.pixels is not None])
         for photo, features in zip(waiting, extractor.features(pixels), strict=True):
             found.features[photo.index] = features
@@ -120,7 +123,7 @@ def extract(
         if progress:
             progress(done, len(paths))
 
-    for photo in _ahead(prepare, enumerate(paths), threads):
+    for photo in ahead(prepare, enumerate(paths), threads=threads, limit=_AHEAD):
         found.faults[photo.index] = photo.faults
         found.readable[photo.index] = photo.problem is None
         found.hashes[photo.index] = photo.hash
@@ -143,49 +146,36 @@ def extract(
     return found
 
 
-def open_extractor(backbone: Backbone, threads: int) -> Extractor:
-    """Load a backbone into the fastest runtime here: the GPU if there is one, else ONNX Runtime.
+def open_extractor(module: "torch.nn.Module", size: int, threads: int) -> Extractor:
+    """Load a network into the fastest runtime here: the GPU if there is one, else ONNX Runtime.
 
     Both compute in full precision, so that features from either may be mixed.
 
-    Raises:
-        WeightsMissingError: the backbone cannot be built.
+    Args:
+        module: maps [N, 3, size, size] to [N, width], in eval mode, on the CPU.
+        size: side of the input in pixels.
+        threads: cores to use.
     """
     import torch
 
     from models.extractors.torch_runtime import TorchExtractor
 
-    module = backbone.build()
     if torch.cuda.is_available():
         return TorchExtractor(module, device="cuda")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{backbone.name}.onnx"
-        export_onnx(module, backbone.input_size, path)
+        path = Path(folder) / "network.onnx"
+        export_onnx(module, size, path)
         return OnnxExtractor(path, threads)
 
 
-def _read(path: Path) -> bytes:
+def read_photo(path: Path) -> bytes:
+    """Read a file, of a very long one no more than shows that it is too long.
+
+    Raises:
+        UnreadableImageError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return file.read(DEFAULT_LIMITS.max_bytes + 1)  # one more shows that it is too long
     except OSError as error:
         raise UnreadableImageError(f"{path.name} cannot be read: {error.strerror}") from None
-
-
-def _ahead(
-    prepare: Callable[[tuple[int, Path]], _Photo],
-    numbered: Iterable[tuple[int, Path]],
-    threads: int,
-) -> Iterator[_Photo]:
-    """Prepare in threads, in order, at most `_AHEAD` ahead of the consumer."""
-    with ThreadPoolExecutor(threads, thread_name_prefix="photos") as pool:
-        pending: deque[Future[_Photo]] = deque()
-        try:
-            for item in numbered:
-                pending.append(pool.submit(prepare, item))
-                if len(pending) > _AHEAD:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)

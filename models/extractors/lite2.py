@@ -14,6 +14,8 @@ from models.extractors.protocol import Pixels
 if TYPE_CHECKING:
     import torch
 
+_LAST_STAGES = 15  # the blocks from here on are the last two stages
+
 
 class Lite2:
     """1280 features from 260 x 260 pixels; 0.9 billion multiplications, 6.1 million weights.
@@ -46,25 +48,39 @@ class Lite2:
             WeightsMissingError: the package with the weights is not installed.
         """
         import torch
+
+        return torch.nn.Sequential(*self.split()).eval()
+
+    def split(self) -> "tuple[torch.nn.Module, torch.nn.Module]":
+        """Return all up to the activations [N, 120, 17, 17], and the rest: an eighth of the work.
+
+        The rest are the last two of the seven stages of blocks, and the last convolution,
+        averaged over the image.
+
+        Raises:
+            WeightsMissingError: the package with the weights is not installed.
+        """
+        import torch
         from efficientnet_lite_pytorch import EfficientNet
 
         network = EfficientNet.from_name("efficientnet-lite2")
         # weights_only: the file is a pickle, and only tensors may come out of it
         state = torch.load(_weights_file(), map_location="cpu", weights_only=True)
         network.load_state_dict(state)
-
-        class PooledFeatures(torch.nn.Module):
-            """The last convolution, averaged over the image."""
-
-            def __init__(self) -> None:
-                super().__init__()
-                self.network = network
-
-            def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-                features: torch.Tensor = self.network.extract_features(pixels)
-                return features.mean(dim=(2, 3))
-
-        return PooledFeatures().eval().requires_grad_(False)
+        network.eval().requires_grad_(False)
+        blocks = list(network._blocks)
+        trunk = torch.nn.Sequential(
+            network._conv_stem, network._bn0, torch.nn.ReLU6(), *blocks[:_LAST_STAGES]
+        )
+        tail = torch.nn.Sequential(
+            *blocks[_LAST_STAGES:],
+            network._conv_head,
+            network._bn1,
+            torch.nn.ReLU6(),
+            torch.nn.AdaptiveAvgPool2d(1),
+            torch.nn.Flatten(),
+        )
+        return trunk.eval(), tail.eval()
 
 
 def _weights_file() -> Path:

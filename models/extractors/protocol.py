@@ -9,6 +9,8 @@ from PIL import Image
 if TYPE_CHECKING:
     import torch
 
+    from models.extractors.preprocessing import Preprocessing
+
 Pixels = NDArray[np.float32]
 """Preprocessed photos, shape [N, 3, S, S] or [3, S, S], normalised as the network expects."""
 
@@ -46,12 +48,32 @@ class Backbone(Protocol):
         """
         ...
 
+    @property
+    def preprocessing(self) -> "Preprocessing":
+        """What `preprocess` does, in numbers: it travels with the weights in a bundle."""
+        ...
+
     def preprocess(self, image: Image.Image) -> Pixels:
         """Turn an upright RGB image of any size into float32 of shape [3, S, S]."""
         ...
 
     def build(self) -> "torch.nn.Module":
         """Return the network in eval mode on the CPU, mapping [N, 3, S, S] to [N, width].
+
+        Raises:
+            WeightsMissingError: the weights are not on this machine. Nothing is downloaded.
+        """
+        ...
+
+
+class DivisibleBackbone(Backbone, Protocol):
+    """A backbone whose last stage can be tuned on its own."""
+
+    def split(self) -> "tuple[torch.nn.Module, torch.nn.Module]":
+        """Return the network of `build` in two parts, to be applied one after the other.
+
+        The first maps [N, 3, S, S] to activations [N, C, H, W], the second, the last stage, those
+        to features [N, width].
 
         Raises:
             WeightsMissingError: the weights are not on this machine. Nothing is downloaded.

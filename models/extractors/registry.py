@@ -2,10 +2,10 @@
 
 from models.extractors.errors import UnknownBackboneError
 from models.extractors.lite2 import Lite2
-from models.extractors.protocol import Backbone
+from models.extractors.protocol import DivisibleBackbone
 from models.extractors.resnet import ResNet18, ResNet50
 
-_BACKBONES: dict[str, type[Backbone]] = {
+_BACKBONES: dict[str, type[DivisibleBackbone]] = {
     "lite2": Lite2,
     "resnet18": ResNet18,
     "resnet50": ResNet50,
@@ -13,7 +13,7 @@ _BACKBONES: dict[str, type[Backbone]] = {
 BACKBONE_NAMES = tuple(_BACKBONES)
 
 
-def backbone(name: str) -> Backbone:
+def backbone(name: str) -> DivisibleBackbone:
     """Return the backbone of that name; nothing is loaded yet.
 
     Raises:

@@ -75,6 +75,20 @@ class _ResNet:
         module: torch.nn.Module = network.eval().requires_grad_(False)
         return module
 
+    def split(self) -> "tuple[torch.nn.Module, torch.nn.Module]":
+        """Return all up to the third group of blocks, and the fourth, averaged over the image.
+
+        Raises:
+            WeightsMissingError: the weights are not on this machine, or are another network's.
+        """
+        import torch
+
+        parts = dict(self.build().named_children())
+        tail = [parts.pop(name) for name in ("layer4", "avgpool")]
+        del parts["fc"]
+        trunk = torch.nn.Sequential(*parts.values()).eval()
+        return trunk, torch.nn.Sequential(*tail, torch.nn.Flatten()).eval()
+
     @property
     def _variable(self) -> str:
         return f"SECONDSIGHT_{self.name.upper()}_WEIGHTS"

