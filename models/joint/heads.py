@@ -2,9 +2,23 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
+from models.joint.dropout import Dropout
+
 HIDDEN = (1024, 256)  # the widths in Fig. 5
+
+
+class ColumnLinear(nn.Linear):
+    """A linear layer `[N, in] -> [N, out]` whose output lies in memory as `[out, N]`.
+
+    The gradient of the weights is then a product of two matrices as they lie in memory. With items
+    in rows the first is transposed, and bfloat16 on a CPU takes nearly twice as long for it.
+    """
+
+    def forward(self, items: Tensor) -> Tensor:  # noqa: D102
+        return torch.addmm(self.bias[:, None], self.weight, items.t()).t()
 
 
 class Head(nn.Module):
@@ -30,11 +44,11 @@ class Head(nn.Module):
         dropout: float = 0.0,
         input_dropout: float = 0.0,
     ) -> None:
-        layers: list[nn.Module] = [nn.Dropout(input_dropout)]
+        layers: list[nn.Module] = [Dropout(input_dropout)]
         for size in hidden:
-            layers += [nn.Linear(width, size), nn.ReLU(), nn.Dropout(dropout)]
+            layers += [ColumnLinear(width, size), nn.ReLU(), Dropout(dropout)]
             width = size
-        layers.append(nn.Linear(width, 1))
+        layers.append(ColumnLinear(width, 1))
         super().__init__()
         self.layers = nn.Sequential(*layers)
 

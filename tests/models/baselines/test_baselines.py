@@ -91,7 +91,7 @@ def test_the_score_orders_listings_by_their_noise(
 @pytest.mark.parametrize("name", NAMES)
 def test_the_seed_decides(name: str, make_market: Callable[..., TrainingData], short: Plan) -> None:
     data = make_market(count=200)
-    plan = replace(short, epochs=(4, 0, 0, 0))
+    plan = replace(short, epochs=(8, 0, 0, 0))
     first, again, other = named(name), named(name), named(name)
     for baseline, seed in ((first, 1), (again, 1), (other, 2)):
         fit(baseline, data, plan, seed)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,7 +44,10 @@ def trained(plan: Plan, loss: PercentileLoss | ThresholdLoss, seed: int = 0) -> 
 
 
 SHORT = Plan(epochs=(20, 10, 20, 10), batch_size=64, beta=1.5)
-CROSS_FITTED = Plan(epochs=(20, 10, 10, 5), batch_size=64, dropout=0.1, members=3, keep_best=True)
+CROSS_FITTED = Plan(
+    epochs=(20, 10, 10, 5), batch_size=64, dropout=0.1, members=3, beta=None, keep_best=True
+)
+WITHOUT_WARM_UP = replace(CROSS_FITTED, epochs=(0, 0, 30, 15))  # Table 5: as many epochs
 
 
 def test_the_paper_s_schedule() -> None:
@@ -56,7 +60,7 @@ def test_the_paper_s_schedule() -> None:
     ]
 
 
-@pytest.mark.parametrize("plan", [SHORT, CROSS_FITTED])
+@pytest.mark.parametrize("plan", [SHORT, CROSS_FITTED, WITHOUT_WARM_UP])
 @pytest.mark.parametrize("delta", [0.3, 0.5])
 def test_percentile_rule_reaches_its_share_and_picks_the_items_that_can_be_priced(
     plan: Plan, delta: float
