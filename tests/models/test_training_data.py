@@ -118,7 +118,8 @@ def test_one_feature_that_is_no_number_is_refused_wherever_it_is() -> None:
 def test_prices_are_checked_of_the_listings_that_are_used() -> None:
     dataset, _ = market(timed=False)
     assert check_prices(dataset, dataset.listings) == "GBP"
-    few = [row for row in dataset.listings if row.price_minor][:49] + [dataset.listings[5]]
+    priced = [row for row in dataset.listings if row.price_minor]
+    few = [*priced[:49], dataset.listings[5]]
     with pytest.raises(DatasetError, match="49 of 50 listings have a price"):
         check_prices(dataset, few)
     same = [replace(row, price_minor=row.price_minor and 7) for row in dataset.listings]
