@@ -1,6 +1,7 @@
 """The whole of training: dataset, photos, features, joint networks, ranges, bundle."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol, cast
@@ -46,6 +47,8 @@ from stats_store.features import STATISTICS_WIDTH
 
 Report = Callable[[str, int, int], None]
 """Told of progress: name of the stage, steps done, steps in all."""
+
+_CHECKPOINT = "joint.safetensors"
 
 
 class _Shippable(Protocol):
@@ -103,6 +106,7 @@ def train_bundle(
     seed: int = 0,
     limit: int | None = None,
     cache: FeatureCache | None = None,
+    checkpoints: Path | None = None,
     report: Report = lambda stage, done, total: None,  # noqa: ARG005
 ) -> Manifest:
     """Train a bundle on a dataset and write it to `out`, whole or not at all.
@@ -117,6 +121,8 @@ def train_bundle(
         seed: of the split, the weights, the batches and dropout.
         limit: use that many listings, drawn by `seed`; all by default.
         cache: image features that need not be computed again.
+        checkpoints: a folder from which the joint networks' training goes on after it was killed;
+            none by default. What is in it goes when the bundle is whole.
         report: told of progress.
 
     Returns:
@@ -146,7 +152,9 @@ def train_bundle(
         plan = plan or quick_plan(len(data.train))
         plan = replace(plan, epochs=epochs or plan.epochs)
         loss = _loss(objective)
-        network = train_heads(data, loss, plan, seed, report)
+        network = train_heads(
+            data, loss, plan, seed, report, checkpoint=checkpoints and checkpoints / _CHECKPOINT
+        )
         threshold, scale, ranges = _calibrate(network, data, objective)
         network.save(folder / HEADS_FILE)
         export_heads(network, folder / HEADS_ONNX_FILE)
@@ -200,7 +208,12 @@ def train_bundle(
         report("test", 0, 1)
         metrics = _test(Pricer.load(folder), data)
         report("test", 1, 1)
-        return write_manifest(folder, manifest.model_copy(update={"metrics": metrics}))
+        written = write_manifest(folder, manifest.model_copy(update={"metrics": metrics}))
+    if checkpoints is not None:
+        (checkpoints / _CHECKPOINT).unlink(missing_ok=True)
+        with suppress(OSError):  # of somebody else's files, or not there
+            checkpoints.rmdir()
+    return written
 
 
 def _chosen(dataset: Dataset, limit: int | None, seed: int) -> list[ListingRow]:
@@ -224,8 +237,12 @@ def train_heads(
     plan: Plan,
     seed: int,
     report: Report,
+    *,
+    checkpoint: Path | None = None,
 ) -> JointNetwork:
     """Return the joint networks, trained on the training part; on the CPU and in eval mode.
+
+    A training that was killed goes on from `checkpoint`, see `train_joint`.
 
     Raises:
         TrainingError: training came to no good end.
@@ -255,6 +272,7 @@ def train_heads(
         seed=seed,
         device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
         progress=report,
+        checkpoint=checkpoint,
     )
     return network
 

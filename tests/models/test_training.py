@@ -11,6 +11,7 @@ from models.bundle.manifest import RuleName
 from models.dataset.reader import read_dataset
 from models.errors import BundleError, TrainingError
 from models.evaluation.evaluate import evaluate
+from models.joint.checkpoint import Checkpoint
 from models.joint.trainer import PAPER, Plan
 from models.pricer import Pricer
 from models.training import Objective, quick_plan, train_bundle
@@ -67,6 +68,29 @@ def test_a_bundle_says_what_it_was_made_of(bundle_folder: Path) -> None:
     assert metrics["accepted_only"]["male"] < 0.3
     assert metrics["coverage"] == pytest.approx(0.6, abs=0.3)
     assert 800 < manifest.price_limits.low_minor < 2000
+
+
+def test_checkpoints_change_nothing_and_go_when_the_bundle_is_whole(
+    train: Callable[..., Any], market: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = train(market.folder)
+    folder = tmp_path / "state"
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if stage == "joint" and done == 33:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoint, "is_due", lambda _: True)
+    with pytest.raises(KeyboardInterrupt):
+        train(market.folder, checkpoints=folder, report=stop)
+    assert [file.name for file in folder.iterdir()] == ["joint.safetensors"]
+    told: list[tuple[str, int, int]] = []
+    again = train(market.folder, checkpoints=folder, report=lambda *step: told.append(step))
+    assert [done for stage, done, _ in told if stage.startswith(("warm", "joint"))] == [
+        *range(33, 41)
+    ]
+    assert again.model_version == plain.model_version
+    assert not folder.exists()
 
 
 def test_the_same_seed_gives_the_same_bundle(

@@ -25,6 +25,11 @@ _PLAIN = (
     "and a gate at f_cls = 0.5. Meant for hundreds of thousands of listings and a GPU."
 )
 
+_CHECKPOINTS = (
+    "Folder of the state of training, written every five minutes and gone when the bundle is "
+    "whole: the same command again goes on from there. [default: .NAME.training beside the bundle]"
+)
+
 
 def _epochs(text: str) -> tuple[int, int, int, int]:
     try:
@@ -60,6 +65,7 @@ def train(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Use that many listings, drawn by the seed.")
     ] = None,
+    checkpoints: Annotated[Path | None, typer.Option(help=_CHECKPOINTS)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
     """Train the networks on a dataset with photos and prices, and write a bundle.
@@ -83,6 +89,7 @@ def train(
             seed=seed,
             limit=limit,
             cache=FeatureCache(),
+            checkpoints=checkpoints or out.absolute().with_name(f".{out.name}.training"),
             report=stages,
         )
     for skipped in rows.skipped:
