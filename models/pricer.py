@@ -36,12 +36,15 @@ class PreparedPhoto:
 class Estimate:
     """What the two networks say of one listing; prices in minor units, low <= price <= high.
 
-    `confidence` is in 0..1 and at least 0.5 exactly where the listing is `qualified`.
+    `score` is s of the classification network, by which listings are ordered; `qualified` tells
+    whether it reaches the bundle's threshold. `confidence` is the probability that the thing
+    sells within a factor `exp(epsilon)` of the price, epsilon being that of the bundle.
     """
 
     price_minor: int
     low_minor: int
     high_minor: int
+    score: float
     confidence: float
     qualified: bool
 
@@ -174,18 +177,16 @@ class Pricer:
 
     def _estimate(self, log_price: float, score: float, category: str | None) -> Estimate:
         manifest = self.bundle.manifest
-        half_width = manifest.ranges.half_width(category)
+        half_width = manifest.ranges.half_width(category, score)
         low, price, high = (
             self._minor_units(log_price + step) for step in (-half_width, 0.0, half_width)
         )
-        # bounded, since exp(1000) overflows; the sigmoid is 0 or 1 to all digits long before
-        margin = (score - manifest.rule.score_threshold) / manifest.rule.score_scale
-        margin = max(-60.0, min(60.0, margin))
         return Estimate(
             price_minor=price,
             low_minor=low,
             high_minor=high,
-            confidence=1.0 / (1.0 + math.exp(-margin)),
+            score=score,
+            confidence=manifest.confidence(score),
             qualified=score >= manifest.rule.score_threshold,
         )
 

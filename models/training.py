@@ -28,18 +28,17 @@ from models.bundle.manifest import (
 )
 from models.dataset.photos import look_at_photos
 from models.dataset.rows import Dataset, ListingRow
-from models.errors import DatasetError, TrainingError
+from models.errors import DatasetError
 from models.evaluation.metrics import measure
 from models.evaluation.prediction import predict
 from models.extractors.cache import FeatureCache
 from models.extractors.onnx_runtime import OnnxExtractor, export_onnx
 from models.extractors.preprocessing import Preprocessing
 from models.extractors.protocol import Backbone
+from models.joint.calibration import Calibration, calibrate
 from models.joint.export import export_heads
 from models.joint.losses import PercentileLoss, ThresholdLoss
 from models.joint.network import JointNetwork
-from models.joint.ranges import RangeTable, calibrate_ranges
-from models.joint.threshold import quantile_threshold
 from models.joint.trainer import Plan, train_joint
 from models.pricer import Pricer
 from models.training_data import TrainingData, check_prices, prepare_training
@@ -62,7 +61,8 @@ class Objective:
     Attributes:
         rule: `percentile` (Eq. 1) or `threshold` (Eq. 3).
         delta: share of listings to answer with a price; of the percentile rule.
-        epsilon: largest log error of a qualified listing; of the threshold rule.
+        epsilon: largest log error of a qualified listing, of the threshold rule; of both rules,
+            the log error that the confidence is about.
         paper_gate: open the gate at f_cls = 0.5, as the paper does. Otherwise the percentile rule
             opens it at the (1 - delta) quantile of the validation part, so that the share is met
             on listings that training has not seen; the threshold rule always opens it at 0.5.
@@ -155,7 +155,7 @@ def train_bundle(
         network = train_heads(
             data, loss, plan, seed, report, checkpoint=checkpoints and checkpoints / _CHECKPOINT
         )
-        threshold, scale, ranges = _calibrate(network, data, objective)
+        calibration = calibrate_heads(network, data, objective)
         network.save(folder / HEADS_FILE)
         export_heads(network, folder / HEADS_ONNX_FILE)
         data.snapshot.save(folder / SNAPSHOT_FILE)
@@ -183,10 +183,10 @@ def train_bundle(
                     name=objective.rule,
                     delta=loss.delta,
                     epsilon=loss.epsilon if isinstance(loss, ThresholdLoss) else None,
-                    score_threshold=threshold,
-                    score_scale=scale,
+                    score_threshold=calibration.threshold,
                 ),
-                ranges=ranges,
+                confidence=calibration.confidence,
+                ranges=calibration.ranges,
                 source=Source(
                     dataset=dataset.name,
                     listings=len(listings),
@@ -277,30 +277,27 @@ def train_heads(
     return network
 
 
-def _calibrate(
-    network: JointNetwork, data: TrainingData, objective: Objective
-) -> tuple[float, float, RangeTable]:
-    """Find the operating threshold, the scale of the scores and the ranges on the validation."""
+def calibrate_heads(network: JointNetwork, data: TrainingData, objective: Objective) -> Calibration:
+    """Calibrate on all listings of the validation part, those without a price too.
+
+    Raises:
+        TrainingError: too few accepted listings have a sold price.
+    """
     part = data.split.validation
     with torch.inference_mode():
         found = network(torch.from_numpy(data.rows[part]))
     prices, scores = (values.numpy().astype(np.float64) for values in found)
-    scale = max(1e-3, float(scores.std()))
     # a listing without a sound photo is refused before the gate, and counts as refused
     scores[~data.photos.sound[part]] = -np.inf
-    if objective.rule is RuleName.THRESHOLD or objective.paper_gate:
-        threshold = 0.0
-    else:
-        threshold = quantile_threshold(scores, objective.delta)
-    known = np.isin(part, data.validation) & (scores >= threshold)
-    errors = prices[known] - data.log_prices[part][known]
-    categories = [data.listings[item].category for item in part[known]]
-    try:
-        return threshold, scale, calibrate_ranges(errors, categories)
-    except ValueError as error:
-        raise TrainingError(
-            f"of the validation part {int(known.sum())} listings are accepted: {error}"
-        ) from None
+    by_quantile = objective.rule is RuleName.PERCENTILE and not objective.paper_gate
+    return calibrate(
+        prices,
+        scores,
+        data.log_prices[part].astype(np.float64),
+        [data.listings[item].category for item in part],
+        delta=objective.delta if by_quantile else None,
+        epsilon=objective.epsilon,
+    )
 
 
 def _test(pricer: Pricer, data: TrainingData) -> dict[str, JsonValue]:

@@ -10,13 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from models.dataset.cleaning import PriceLimits
 from models.extractors.preprocessing import Preprocessing
+from models.joint.confidence import Confidence
 from models.joint.ranges import RangeTable
 from schemas.base import Id, UtcTime
 from schemas.money import Currency
 from schemas.statistics import Statistics
 from stats_store.features import STATISTICS_WIDTH
 
-FORMAT_VERSION: Literal[1] = 1
+FORMAT_VERSION: Literal[2] = 2
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -50,9 +51,7 @@ class Rule(_Part):
     """The constraint that the operator chose (3.3.1, 3.3.2) and where the gate opens.
 
     `score_threshold` is compared with the score s of the classification network; 0 is the
-    paper's `f_cls >= 0.5`. The confidence is `sigmoid((s - score_threshold) / score_scale)`: 0.5
-    is where the gate opens, whatever share was asked for. The scale is the standard deviation
-    of s on the validation part, because s itself runs to tens and the sigmoid to all or nothing.
+    paper's `f_cls >= 0.5`.
 
     `delta` and `epsilon` are those that the loss ran with; of the threshold rule, `delta` is its
     floor, not a share that was asked for.
@@ -62,7 +61,6 @@ class Rule(_Part):
     delta: Annotated[float, Field(gt=0, le=1)]
     epsilon: Annotated[float, Field(gt=0)] | None = None
     score_threshold: float
-    score_scale: Annotated[float, Field(gt=0)] = 1.0
 
 
 class DataWindow(_Part):
@@ -91,7 +89,7 @@ class Source(_Part):
 class Manifest(_Part):
     """The content of `bundle.json`. `files` has the SHA-256 of every other file of the bundle."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[2] = FORMAT_VERSION
     model_version: Annotated[str, Field(max_length=128)]
     currency: Currency
     image_networks: Annotated[tuple[ImageNetwork, ...], Field(min_length=1)]
@@ -102,6 +100,7 @@ class Manifest(_Part):
     target_mean: float
     price_limits: PriceLimits
     rule: Rule
+    confidence: Confidence
     ranges: RangeTable
     source: Source
     training: dict[str, JsonValue]

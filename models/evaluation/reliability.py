@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from models.joint.bins import equal_count_bins
+
 BINS = 10
 
 
@@ -41,8 +43,7 @@ def reliability(confidence: npt.ArrayLike, hit: npt.ArrayLike, bins: int = BINS)
         raise ValueError(f"{claimed.shape} confidences and {true.shape} hits make no curve")
     if not ((claimed >= 0) & (claimed <= 1)).all():
         raise ValueError("a confidence is not in 0..1")
-    edges = np.quantile(claimed, np.linspace(0, 1, bins + 1)[1:-1], method="lower")
-    _, group = np.unique(np.searchsorted(edges, claimed), return_inverse=True)
+    group = equal_count_bins(claimed, bins)
     count = np.bincount(group)
     mean = np.bincount(group, weights=claimed) / count
     frequency = np.bincount(group, weights=true) / count

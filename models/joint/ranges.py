@@ -1,4 +1,9 @@
-"""The range beside each price: split-conformal, by category where there is enough to go by."""
+"""The range beside each price: split-conformal, narrower for surer items, by category.
+
+Sources: Lei et al., "Distribution-free predictive inference for regression" (2018), section 5.2,
+for errors in units of their usual size; Vovk et al., "Algorithmic Learning in a Random World"
+(2005), section 4.5, for groups.
+"""
 
 import math
 from collections import defaultdict
@@ -8,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from models.joint.curve import Curve
 from models.joint.inputs import category_levels
 from schemas.dataset import CATEGORY_SEPARATOR
 
@@ -18,51 +24,58 @@ MIN_GROUP = 40
 
 
 class RangeTable(BaseModel):
-    """Half widths of the range, in natural log of price, by category path.
+    """Half widths w of the range, in natural log of price: `price / exp(w) .. price * exp(w)`.
 
-    A category has the half width of its own path, else of the nearest level above it, else
-    `pooled`. The range is `price / exp(w) .. price * exp(w)`.
+    `w = k * spread(s)`: `spread` is the usual size of an error at the score s, k is that of the
+    category's own path, else of the nearest level above it in `by_category`, else `pooled`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     probability: float
+    spread: Curve
     pooled: float
     by_category: dict[str, float]
 
-    def half_width(self, category: str | None) -> float:
-        """Return the half width for a category, which may be unknown."""
+    def half_width(self, category: str | None, score: float) -> float:
+        """Return the half width for a category, which may be unknown, at a score."""
+        usual = float(self.spread(score))
         for path in reversed(category_levels(category)):
             if path in self.by_category:
-                return self.by_category[path]
-        return self.pooled
+                return self.by_category[path] * usual
+        return self.pooled * usual
 
 
 def calibrate_ranges(
     errors: npt.NDArray[np.floating],
+    scores: npt.NDArray[np.floating],
     categories: Sequence[str | None],
     *,
+    spread: Curve,
     probability: float = RANGE_PROBABILITY,
     min_group: int = MIN_GROUP,
 ) -> RangeTable:
     """Find the half widths that hold the sold price with `probability`.
 
-    Split-conformal: of n absolute errors that training has not seen, the one of rank
-    `ceil((n + 1) probability)` holds for a new item of the same group with at least that
-    probability. Groups are disjoint (Mondrian): starting at the deepest level, a path that has
-    `min_group` items becomes a group, and the items of other paths go one level up. So the
-    groups depend on how many items there are, never on their errors.
+    Split-conformal: of n absolute errors that training has not seen, each divided by the spread
+    at its score, the one of rank `ceil((n + 1) probability)` holds for a new item of the same
+    group with at least that probability, whatever the spread. Groups are disjoint (Mondrian):
+    starting at the deepest level, a path that has `min_group` items becomes a group, and the
+    items of other paths go one level up. So the groups depend on how many items there are, never
+    on their errors.
 
     Args:
         errors: `[N]`, natural log of suggested over sold price, of the accepted items.
+        scores: `[N]`, of the same items.
         categories: `[N]`, category paths.
+        spread: usual size of an error at a score, above 0.
         probability: nominal coverage, in (0, 1).
-        min_group: smallest group with a half width of its own.
+        min_group: smallest group with a factor of its own.
 
     Raises:
         ValueError: there are too few items for a finite range.
     """
-    size = np.abs(np.asarray(errors, dtype=np.float64))
+    size = np.abs(np.asarray(errors, dtype=np.float64)) / spread(scores)
     pooled = _conformal_quantile(size, probability)
     waiting: dict[str, list[int]] = defaultdict(list)
     for item, category in enumerate(categories):
@@ -76,7 +89,9 @@ def calibrate_ranges(
             by_category[path] = _conformal_quantile(size[items], probability)
         elif above:
             waiting[above] += items
-    return RangeTable(probability=probability, pooled=pooled, by_category=by_category)
+    return RangeTable(
+        probability=probability, spread=spread, pooled=pooled, by_category=by_category
+    )
 
 
 def _deepest_first(paths: dict[str, list[int]]) -> list[str]:

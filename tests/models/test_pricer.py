@@ -64,13 +64,16 @@ def test_one_photo_to_one_price_as_torch_and_the_formulas_give_it(
     row = np.concatenate([features[0], feature_vector(statistics), levels]).astype(np.float32)
     with torch.inference_mode():
         price, score = JointNetwork.load(bundle_folder / HEADS_FILE)(torch.from_numpy(row[None]))
-    half = manifest.ranges.half_width(CATEGORY)
+    ranges, certain = manifest.ranges, manifest.confidence.probability
+    half = ranges.by_category.get(CATEGORY, ranges.by_category.get("Home", ranges.pooled))
+    half *= np.interp(score.item(), ranges.spread.at, ranges.spread.value)
     assert found.price_minor == pytest.approx(100 * math.exp(price.item()), abs=1)
     assert found.low_minor == pytest.approx(100 * math.exp(price.item() - half), abs=1)
     assert found.high_minor == pytest.approx(100 * math.exp(price.item() + half), abs=1)
-    margin = (score.item() - manifest.rule.score_threshold) / manifest.rule.score_scale
-    assert found.confidence == pytest.approx(1 / (1 + math.exp(-margin)), abs=1e-3)
-    assert found.qualified is (margin >= 0)
+    assert found.score == pytest.approx(score.item(), abs=1e-3)
+    expected = np.interp(score.item(), certain.at, certain.value)
+    assert found.confidence == pytest.approx(expected, abs=1e-3)
+    assert found.qualified is (score.item() >= manifest.rule.score_threshold)
 
 
 def test_attributes_are_those_of_the_manifest(pricer: Pricer, bundle_folder: Path) -> None:

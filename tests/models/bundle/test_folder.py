@@ -103,8 +103,8 @@ def test_files_beside_it_do_not_matter(bundle: Path) -> None:
 
 
 def test_another_format_version_is_refused(bundle: Path) -> None:
-    alter(bundle, format_version=2)
-    with pytest.raises(BundleError, match="format version 2; this program reads 1"):
+    alter(bundle, format_version=1)
+    with pytest.raises(BundleError, match="format version 1; this program reads 2"):
         read_bundle(bundle)
 
 

@@ -12,7 +12,7 @@ def prediction(price: int | None, *, accepted: bool = True, half: float = 0.5) -
     estimate = None
     if price is not None:
         low, high = round(price * math.exp(-half)), round(price * math.exp(half))
-        estimate = Estimate(price, low, high, 0.7, accepted)
+        estimate = Estimate(price, low, high, 0.0, 0.7, accepted)
     return Prediction("l", estimate, None if accepted else ReuploadReason.BLURRED)
 
 

@@ -180,6 +180,7 @@ class MeanPricer:
                 price_minor=round(level * 10),
                 low_minor=round(level * 9),
                 high_minor=round(level * 11),
+                score=level,
                 confidence=0.5,
                 qualified=bool(level >= 50),
             )

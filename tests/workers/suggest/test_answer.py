@@ -35,7 +35,12 @@ UNAVAILABLE = Fault(code=ReuploadReason.UNAVAILABLE, weight=1.0)
 
 def estimate(*, qualified: bool) -> Estimate:
     return Estimate(
-        price_minor=1500, low_minor=1200, high_minor=2000, confidence=0.75, qualified=qualified
+        price_minor=1500,
+        low_minor=1200,
+        high_minor=2000,
+        score=0.3,
+        confidence=0.75,
+        qualified=qualified,
     )
 
 

@@ -24,6 +24,8 @@ from models.bundle.snapshot import SalesSnapshot
 from models.dataset.cleaning import PriceLimits
 from models.errors import BundleError
 from models.extractors.preprocessing import Preprocessing
+from models.joint.confidence import Confidence
+from models.joint.curve import Curve
 from models.joint.ranges import RangeTable
 from models.pricer import Pricer
 from schemas import cloudevents
@@ -122,8 +124,16 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 statistics_schema_sha256=statistics_schema_sha256(),
                 target_mean=0.0,
                 price_limits=PriceLimits(1, 10**9),
-                rule=Rule(name="percentile", delta=0.1, score_threshold=0.0, score_scale=1.0),
-                ranges=RangeTable(probability=0.8, pooled=0.5, by_category={}),
+                rule=Rule(name="percentile", delta=0.1, score_threshold=0.0),
+                confidence=Confidence(
+                    epsilon=0.5, probability=Curve(at=(-3.0, 5.0), value=(0.0, 1.0))
+                ),
+                ranges=RangeTable(
+                    probability=0.8,
+                    spread=Curve(at=(0.0,), value=(0.5,)),
+                    pooled=1.0,
+                    by_category={},
+                ),
                 source=Source(dataset="red", listings=1, sales=0, train=1, validation=0, test=0),
                 training={},
                 metrics={},

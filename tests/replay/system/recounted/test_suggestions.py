@@ -67,7 +67,7 @@ def answers_to(enriched: list[Any], photos: dict[str, str], version: str, wire: 
         reds = [red / 256 for red in seen if isinstance(red, int)]
         answer = {name: listing[name] for name in ("listing_id", "seller_id", "category")}
         red = sum(reds) / len(reds) if reds else 0.0
-        confidence = {"confidence": 1 / (1 + math.exp(3 - 10 * red))} if reds else {}
+        confidence = {"confidence": min(1.0, 10 * red / 8)} if reds else {}
         last = {"model_version": version, "listed_at": listing["listed_at"]}
         if reds and 10 * red - 3 >= 0:
             kind, into = "price.suggested", result.prices
