@@ -17,7 +17,7 @@ from models.dataset.statistics import (
     SalesHistograms,
     as_of_listing,
     known_sales,
-    leave_one_out,
+    out_of_fold,
 )
 from models.errors import DatasetError
 from models.joint.inputs import Rows, category_vocabulary, input_rows
@@ -26,6 +26,7 @@ from schemas.statistics import Statistics
 
 MIN_TRAINING = 40
 MIN_VALIDATION = 10
+FOLDS = 5  # of the training part, where there are no times; see docs/decisions/0033
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class TrainingData:
         validation: the same of the validation part.
         limits: the rational prices, found on the training part.
         cuts: what they cut of the `train`, `validation` and `test` part of the split.
-        statistics: `[N]`, as serving would have sent them; without their own sale.
+        statistics: `[N]`, as serving would have sent them; never of their own sale.
         vocabulary: levels of category paths that have a column.
         rows: raw input `[N, width]`.
         prices: float64 `[N]`, in whole units, NaN where there is none above zero.
@@ -119,7 +120,7 @@ def prepare_training(
         dataset: for its sales.
         listings: those to use, of the dataset.
         photos: what was found in their photos.
-        seed: of the random split.
+        seed: of the random split and folds.
 
     Raises:
         DatasetError: there is too little to learn from; the message says what.
@@ -155,7 +156,9 @@ def prepare_training(
         )
 
     sales = known_sales(dataset, currency)
-    statistics, snapshot, counted, window = _statistics(listings, sales, split.train, currency)
+    statistics, snapshot, counted, window = _statistics(
+        listings, sales, split.train, currency, seed
+    )
     categories = [row.category for row in listings]
     vocabulary = category_vocabulary(categories[item] for item in train)
     rows = input_rows(photos.features, statistics, categories, vocabulary)
@@ -193,13 +196,17 @@ def _whole_units(prices: Sequence[int | None], currency: str) -> npt.NDArray[np.
 
 
 def _statistics(
-    listings: Sequence[ListingRow], sales: list[KnownSale], train: Indices, currency: str
+    listings: Sequence[ListingRow],
+    sales: list[KnownSale],
+    train: Indices,
+    currency: str,
+    seed: int,
 ) -> tuple[list[Statistics], SalesSnapshot, int, DataWindow | None]:
     """Return the statistics of each listing, the snapshot for the bundle, its sales and window.
 
     With times: as of listing, and the snapshot is the state at the end. Without: what the
-    training part sold, for the training part itself without the own sale. The prices of the
-    other parts are never in it, because they are what will be measured.
+    training part sold, for the training part itself out of fold. The prices of the other parts
+    are never in it, because they are what will be measured.
     """
     timed_sales = [sale for sale in sales if sale.moment is not None]
     histograms = SalesHistograms(currency)
@@ -214,7 +221,8 @@ def _statistics(
         for sale in sales:
             histograms.apply(sale)
         statistics = [histograms.statistics(row.seller_id, row.category) for row in listings]
-        of_train = leave_one_out([listings[item] for item in train], sales, currency)
+        folds = np.random.default_rng(seed).permutation(len(train)) % FOLDS
+        of_train = out_of_fold([listings[item] for item in train], sales, currency, folds.tolist())
         for item, own in zip(train, of_train, strict=True):
             statistics[item] = own
         window = None

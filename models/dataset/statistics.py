@@ -131,16 +131,17 @@ class SalesHistograms:
             self.currency,
         )
 
-    def statistics_for(self, listing: ListingRow) -> Statistics:
-        """Return the statistics of a listing as they stand now without its own sales."""
+    def statistics_for(self, listings: Sequence[ListingRow]) -> list[Statistics]:
+        """Return the statistics of listings as they stand now without the sales of any of them."""
         own = [
             sale
+            for listing in listings
             for transaction, sale in self._sold.get(listing.listing_id, {}).items()
             if (listing.listing_id, transaction) not in self._reversed
         ]
         for sale in own:
             self._take(sale)
-        found = self.statistics(listing.seller_id, listing.category)
+        found = [self.statistics(row.seller_id, row.category) for row in listings]
         for sale in own:
             self._put(sale)
         return found
@@ -184,19 +185,36 @@ def as_of_listing(
         if is_sale:
             histograms.apply(replayed[item])
         else:
-            found[item] = histograms.statistics_for(listings[item])
+            (found[item],) = histograms.statistics_for([listings[item]])
     return [found[item] for item in range(len(listings))]
 
 
-def leave_one_out(
-    listings: Sequence[ListingRow], sales: Iterable[KnownSale], currency: str
+def out_of_fold(
+    listings: Sequence[ListingRow],
+    sales: Iterable[KnownSale],
+    currency: str,
+    folds: Sequence[int],
 ) -> list[Statistics]:
-    """Return for each listing the statistics over all sales but its own.
+    """Return for each listing the statistics over all sales but those of the listings of its fold.
 
-    For datasets without times. The sales of a listing are taken out of the histograms, which
-    are exact to undo, and put back for the next listing.
+    For datasets without times. If only the own sale were left out, the statistics would tell its
+    price: the mean of all others falls as it rises. The sales of a fold are taken out of the
+    histograms, which are exact to undo, and put back for the next fold.
+
+    Args:
+        listings: `[N]`.
+        sales: all that were told.
+        currency: of the sales.
+        folds: `[N]` fold of each listing.
     """
     histograms = SalesHistograms(currency)
     for sale in sales:
         histograms.apply(sale)
-    return [histograms.statistics_for(listing) for listing in listings]
+    items_of: dict[int, list[int]] = {}
+    for item, fold in enumerate(folds):
+        items_of.setdefault(fold, []).append(item)
+    found: dict[int, Statistics] = {}
+    for items in items_of.values():
+        of_fold = histograms.statistics_for([listings[item] for item in items])
+        found.update(zip(items, of_fold, strict=True))
+    return [found[item] for item in range(len(listings))]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from models.dataset.rows import ListingRow
-from models.dataset.statistics import KnownSale, SalesHistograms, as_of_listing, leave_one_out
+from models.dataset.statistics import KnownSale, SalesHistograms, as_of_listing, out_of_fold
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -33,19 +33,19 @@ def sale(name: str, price: int, *, payment: str = "t", reversed_: bool = False) 
 def test_a_refunded_sale_is_not_taken_out_twice() -> None:
     # both prices lie in one bucket, so a second removal would take the other listing's
     sales = [sale("a", 10_000), sale("b", 10_001), sale("a", 10_000, reversed_=True)]
-    a, b = leave_one_out([listing("a"), listing("b")], sales, "GBP")
+    a, b = out_of_fold([listing("a"), listing("b")], sales, "GBP", [0, 1])
     assert (a.seller.count, a.seller.mean) == (1, 10_001)
     assert b.seller.count == 0
 
 
 def test_the_only_sale_refunded_leaves_nothing() -> None:
     sales = [sale("a", 10_000), sale("a", 10_000, reversed_=True)]
-    (found,) = leave_one_out([listing("a")], sales, "GBP")
+    (found,) = out_of_fold([listing("a")], sales, "GBP", [0])
     assert found.overall.count == 0
 
 
 def test_one_payment_for_two_things_is_two_sales() -> None:
-    found = leave_one_out([listing("c")], [sale("a", 100), sale("b", 200)], "GBP")[0]
+    found = out_of_fold([listing("c")], [sale("a", 100), sale("b", 200)], "GBP", [0])[0]
     assert (found.overall.count, found.overall.mean) == (2, 150)
 
 

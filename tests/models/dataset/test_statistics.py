@@ -16,7 +16,7 @@ from models.dataset.statistics import (
     SalesHistograms,
     as_of_listing,
     known_sales,
-    leave_one_out,
+    out_of_fold,
 )
 from schemas.statistics import Scope, ScopeStatistics
 
@@ -102,19 +102,26 @@ def test_a_listing_sees_the_sales_before_it(
         check(statistics.overall, scopes[2:])
 
 
-@given(listings_drawn, sales_drawn, st.integers(0, 5))
-def test_without_times_a_listing_sees_all_sales_but_its_own(
+@given(listings_drawn, sales_drawn, st.integers(0, 5), st.data())
+def test_without_times_a_listing_sees_all_sales_but_those_of_its_fold(
     drawn: list[tuple[int, str | None, str | None]],
     sold: list[tuple[int, str | None, str | None, int]],
     shift: int,
+    data: st.DataObject,
 ) -> None:
     listings = [listing(n, None, *of[1:]) for n, of in enumerate(drawn)]
     sales = [
         replace(sale(n, *of), moment=None, listing_id=f"l{(n + shift) % 7}")
         for n, of in enumerate(sold)
     ]
-    for row, statistics in zip(listings, leave_one_out(listings, sales, "GBP"), strict=True):
-        others = [s for s in sales if s.listing_id != row.listing_id]
+    size = len(listings)
+    folds = data.draw(st.lists(st.integers(0, 3), min_size=size, max_size=size))
+    found = out_of_fold(listings, sales, "GBP", folds)
+    for row, fold, statistics in zip(listings, folds, found, strict=True):
+        fellows = {
+            other.listing_id for other, of in zip(listings, folds, strict=True) if of == fold
+        }
+        others = [s for s in sales if s.listing_id not in fellows]
         of_category = [s.price_minor for s in others if row.category and s.category == row.category]
         check(
             statistics.category,
