@@ -12,21 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import onnx
 import pytest
 from confluent_kafka import Message
-from onnx import TensorProto, helper
 from PIL import Image
 
-from models.bundle.folder import new_bundle_folder, write_manifest
-from models.bundle.manifest import ImageNetwork, Manifest, Rule, Source, statistics_schema_sha256
-from models.bundle.snapshot import SalesSnapshot
-from models.dataset.cleaning import PriceLimits
 from models.errors import BundleError
-from models.extractors.preprocessing import Preprocessing
-from models.joint.confidence import Confidence
-from models.joint.curve import Curve
-from models.joint.ranges import RangeTable
 from models.pricer import Pricer
 from schemas import cloudevents
 from schemas.image import ImageReference
@@ -55,101 +45,13 @@ sys.exit(run(["suggest"]) or "torch" in sys.modules)
 """
 
 
-def _save(
-    path: Path, nodes: list[Any], inputs: list[Any], outputs: list[Any], **values: Any
-) -> None:
-    constants = [onnx.numpy_helper.from_array(value, name) for name, value in values.items()]
-    graph = helper.make_graph(nodes, path.stem, inputs, outputs, initializer=constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    path.write_bytes(model.SerializeToString())
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of the smallest networks: log price = 3 + 2 r, score = 10 r - 3.
-
-    r is the mean of the red channel, 0 to 1; the range is half a unit of log price to each side.
-    """
-    target = tmp_path_factory.mktemp("bundles") / "red"
-    floats = TensorProto.FLOAT
-    with new_bundle_folder(target) as folder:
-        _save(
-            folder / "backbone.onnx",
-            [
-                helper.make_node("GlobalAveragePool", ["pixels"], ["pooled"]),
-                helper.make_node("Flatten", ["pooled"], ["features"]),
-            ],
-            [helper.make_tensor_value_info("pixels", floats, ["n", 3, 8, 8])],
-            [helper.make_tensor_value_info("features", floats, ["n", 3])],
-        )
-        _save(
-            folder / "heads.onnx",
-            [
-                helper.make_node("Gather", ["inputs", "first"], ["red"], axis=1),
-                helper.make_node("Mul", ["red", "two"], ["rise"]),
-                helper.make_node("Add", ["rise", "three"], ["log_prices"]),
-                helper.make_node("Mul", ["red", "ten"], ["steep"]),
-                helper.make_node("Sub", ["steep", "three"], ["scores"]),
-            ],
-            [helper.make_tensor_value_info("inputs", floats, ["n", 3 + 16])],
-            [
-                helper.make_tensor_value_info("log_prices", floats, ["n"]),
-                helper.make_tensor_value_info("scores", floats, ["n"]),
-            ],
-            first=np.int64(0),
-            two=np.float32(2),
-            three=np.float32(3),
-            ten=np.float32(10),
-        )
-        SalesSnapshot("GBP").save(folder / "histograms.safetensors")
-        write_manifest(
-            folder,
-            Manifest(
-                model_version="",
-                currency="GBP",
-                image_networks=(
-                    ImageNetwork(
-                        name="price",
-                        backbone="red",
-                        fingerprint="red",
-                        width=3,
-                        file="backbone.onnx",
-                    ),
-                ),
-                preprocessing=Preprocessing(
-                    size=8, mean=(0, 0, 0), std=(255, 255, 255), resample="bilinear"
-                ),
-                category_levels=(),
-                inputs=3 + 16,
-                statistics_schema_sha256=statistics_schema_sha256(),
-                target_mean=0.0,
-                price_limits=PriceLimits(1, 10**9),
-                rule=Rule(name="percentile", delta=0.1, score_threshold=0.0),
-                confidence=Confidence(
-                    epsilon=0.5, probability=Curve(at=(-3.0, 5.0), value=(0.0, 1.0))
-                ),
-                ranges=RangeTable(
-                    probability=0.8,
-                    spread=Curve(at=(0.0,), value=(0.5,)),
-                    pooled=1.0,
-                    by_category={},
-                ),
-                source=Source(dataset="red", listings=1, sales=0, train=1, validation=0, test=0),
-                training={},
-                metrics={},
-                files={},
-            ),
-        )
-    return target
-
-
 def photo(path: Path, red: int) -> float:
-    """Write a sharp photo of about that red; returns the mean of its red channel, 0 to 1."""
+    """Write a sharp photo of about that red; returns the mean of its red channel over 256."""
     blocks = np.random.default_rng(red).integers(-40, 41, (32, 32, 3))
     blocks += np.array([red, 120, 120])
     pixels = np.clip(blocks, 0, 255).astype(np.uint8).repeat(16, axis=0).repeat(16, axis=1)
     Image.fromarray(pixels).save(path)
-    return float(pixels[..., 0].mean()) / 255
+    return float(pixels[..., 0].mean()) / 256
 
 
 def listing(
@@ -189,7 +91,7 @@ def test_every_listing_in_kafka_gets_one_answer(
     topic_prefix: str,
     produce: Callable[..., None],
     read_all: Callable[..., list[Message]],
-    bundle: Path,
+    red_bundle: Path,
     host: PhotoHost,
     tmp_path: Path,
 ) -> None:
@@ -227,7 +129,7 @@ def test_every_listing_in_kafka_gets_one_answer(
         | {
             "SECONDSIGHT_KAFKA_BOOTSTRAP_SERVERS": kafka,
             "SECONDSIGHT_TOPIC_PREFIX": topic_prefix,
-            "SECONDSIGHT_BUNDLE": str(bundle),
+            "SECONDSIGHT_BUNDLE": str(red_bundle),
             "SECONDSIGHT_SUGGEST_BATCH_MAX_RECORDS": "4",
             "SECONDSIGHT_DEAD_LETTER_MAX_RATIO": "1",
             "SECONDSIGHT_IMAGE_FILE_ROOTS": str(tmp_path),
@@ -268,7 +170,7 @@ def test_every_listing_in_kafka_gets_one_answer(
         assert message.timestamp()[1] == int(LISTED.timestamp() * 1000)
         assert envelope.id == f"of-{event.listing_id}"
     assert set(events) == {*reds, "missing", "no-image", "astray"}
-    version = Pricer.load(bundle).version
+    version = Pricer.load(red_bundle).version
     for name, red in reds.items():
         answer = events[name]
         assert answer.model_version == version
@@ -300,27 +202,29 @@ def test_it_says_that_no_bundle_is_named() -> None:
         run_suggest(Settings(kafka_bootstrap_servers="127.0.0.1:1"))
 
 
-def test_it_says_that_no_kafka_is_named(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_says_that_no_kafka_is_named(red_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SECONDSIGHT_KAFKA_BOOTSTRAP_SERVERS", raising=False)
 
     with pytest.raises(ConfigurationError, match="KAFKA_BOOTSTRAP_SERVERS"):
-        run_suggest(Settings(bundle=bundle))
+        run_suggest(Settings(bundle=red_bundle))
 
 
-def test_it_refuses_topics_that_are_missing(kafka: str, topic_prefix: str, bundle: Path) -> None:
-    settings = Settings(kafka_bootstrap_servers=kafka, topic_prefix=topic_prefix, bundle=bundle)
+def test_it_refuses_topics_that_are_missing(
+    kafka: str, topic_prefix: str, red_bundle: Path
+) -> None:
+    settings = Settings(kafka_bootstrap_servers=kafka, topic_prefix=topic_prefix, bundle=red_bundle)
 
     with pytest.raises(ConfigurationError, match="topics missing"):
         run_suggest(settings)
 
 
 def test_it_refuses_a_bundle_with_a_flipped_byte(
-    kafka: str, topic_prefix: str, bundle: Path, tmp_path: Path
+    kafka: str, topic_prefix: str, red_bundle: Path, tmp_path: Path
 ) -> None:
     create_topics(
         {"bootstrap.servers": kafka}, prefix=topic_prefix, partitions=1, replication_factor=1
     )
-    for file in bundle.iterdir():
+    for file in red_bundle.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     heads = bytearray((tmp_path / "heads.onnx").read_bytes())
     heads[len(heads) // 2] ^= 1

@@ -102,9 +102,9 @@ def answered(system: Any) -> int:
 
 
 @pytest.fixture
-def answers(photos: dict[str, str], bundle: Path, wire: Any) -> Callable[[list[Any]], Answers]:
+def answers(photos: dict[str, str], red_bundle: Path, wire: Any) -> Callable[[list[Any]], Answers]:
     """Gives the answers to enriched listings."""
-    manifest = json.loads((bundle / "bundle.json").read_bytes())
+    manifest = json.loads((red_bundle / "bundle.json").read_bytes())
     return lambda enriched: answers_to(enriched, photos, manifest["model_version"], wire)
 
 
