@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from models.bundle.folder import (
     write_manifest,
 )
 from models.bundle.manifest import (
+    FeaturePart,
     ImageNetwork,
     Manifest,
     Rule,
@@ -33,8 +33,11 @@ from models.evaluation.metrics import measure
 from models.evaluation.prediction import predict
 from models.extractors.cache import FeatureCache
 from models.extractors.onnx_runtime import OnnxExtractor, export_onnx
-from models.extractors.preprocessing import Preprocessing
-from models.extractors.protocol import Backbone
+from models.extractors.protocol import Backbone, DivisibleBackbone
+from models.extractors.tasks.ranks import Ranks, alone
+from models.extractors.tasks.tune import Tuning
+from models.extractors.tasks.tuned import TunedBackbone
+from models.feature_training import train_features
 from models.joint.calibration import Calibration, calibrate
 from models.joint.export import export_heads
 from models.joint.losses import PercentileLoss, ThresholdLoss
@@ -48,10 +51,6 @@ Report = Callable[[str, int, int], None]
 """Told of progress: name of the stage, steps done, steps in all."""
 
 _CHECKPOINT = "joint.safetensors"
-
-
-class _Shippable(Protocol):
-    preprocessing: Preprocessing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +98,10 @@ def train_bundle(
     dataset: Dataset,
     out: Path,
     *,
-    backbone: Backbone,
+    backbone: DivisibleBackbone,
     objective: Objective,
+    tuning: Tuning | None = None,
+    ranks: Ranks | None = None,
     plan: Plan | None = None,
     epochs: tuple[int, int, int, int] | None = None,
     seed: int = 0,
@@ -116,6 +117,11 @@ def train_bundle(
         out: the folder of the bundle; an older bundle there is replaced at the end.
         backbone: the pretrained image network.
         objective: the operator's constraint.
+        tuning: which extractors to train on the labels of the listings; by default none, and the
+            features are those of the backbone as it was pretrained. So they are where no task
+            has labels enough: then the metrics say of each task why.
+        ranks: the processes of the extractors' training, of which this is the first; the others
+            call `models.feature_training.train_features`.
         plan: epochs and regularisation; `quick_plan` by default.
         epochs: in place of those of the plan.
         seed: of the split, the weights, the batches and dropout.
@@ -134,15 +140,16 @@ def train_bundle(
         WeightsMissingError: the backbone's weights are not on this machine.
         BundleError: `out` is something else, or cannot be written.
     """
-    listings = _chosen(dataset, limit, seed)
+    listings = draw_listings(dataset, limit, seed)
     check_prices(dataset, listings)  # before the photos, which may take hours
     with new_bundle_folder(out) as folder:
+        images, tasks = _images(dataset, listings, backbone, tuning, seed, ranks, report)
         report("export", 0, 1)
-        export_onnx(backbone.build(), backbone.input_size, folder / BACKBONE_FILE)
+        export_onnx(images.build(), images.input_size, folder / BACKBONE_FILE)
         report("export", 1, 1)
         photos = look_at_photos(
             listings,
-            backbone,
+            images,
             # on a GPU the extraction loads the network there itself
             extractor=None if torch.cuda.is_available() else OnnxExtractor(folder / BACKBONE_FILE),
             cache=cache,
@@ -166,14 +173,15 @@ def train_bundle(
                 currency=data.currency,
                 image_networks=(
                     ImageNetwork(
-                        name=backbone.name,
+                        name=images.name,
                         backbone=backbone.name,
-                        fingerprint=backbone.fingerprint,
-                        width=backbone.width,
+                        fingerprint=images.fingerprint,
+                        width=images.width,
                         file=BACKBONE_FILE,
+                        parts=_parts(images),
                     ),
                 ),
-                preprocessing=cast(_Shippable, backbone).preprocessing,
+                preprocessing=images.preprocessing,
                 category_levels=data.vocabulary,
                 inputs=data.rows.shape[1],
                 statistics_schema_sha256=statistics_schema_sha256(),
@@ -198,6 +206,7 @@ def train_bundle(
                 ),
                 training={
                     "seed": seed,
+                    "extractors": _described(tuning),
                     **asdict(plan),
                     "epochs": list(plan.epochs),
                 },
@@ -206,7 +215,7 @@ def train_bundle(
             ),
         )
         report("test", 0, 1)
-        metrics = _test(Pricer.load(folder), data)
+        metrics = _test(Pricer.load(folder), data) | ({"tasks": tasks} if tasks else {})
         report("test", 1, 1)
         written = write_manifest(folder, manifest.model_copy(update={"metrics": metrics}))
     if checkpoints is not None:
@@ -216,7 +225,40 @@ def train_bundle(
     return written
 
 
-def _chosen(dataset: Dataset, limit: int | None, seed: int) -> list[ListingRow]:
+def _images(
+    dataset: Dataset,
+    listings: list[ListingRow],
+    backbone: DivisibleBackbone,
+    tuning: Tuning | None,
+    seed: int,
+    ranks: Ranks | None,
+    report: Report,
+) -> tuple[Backbone, dict[str, JsonValue]]:
+    """Return the network that the features are from, and what is to be known of its tasks."""
+    if tuning is None:
+        return backbone, {}
+    tuned, tasks = train_features(
+        dataset, listings, backbone, tuning, seed=seed, ranks=ranks or alone(), report=report
+    )
+    return tuned or backbone, tasks
+
+
+def _described(tuning: Tuning | None) -> JsonValue:
+    return None if tuning is None else asdict(tuning) | {"tasks": list(tuning.tasks)}
+
+
+def _parts(images: Backbone) -> tuple[FeaturePart, ...]:
+    if not isinstance(images, TunedBackbone):
+        return ()
+    return tuple(FeaturePart(name=part.name, width=part.width) for part in images.parts)
+
+
+def draw_listings(dataset: Dataset, limit: int | None, seed: int) -> list[ListingRow]:
+    """Return that many listings of a dataset, drawn by the seed; all where `limit` is None.
+
+    Raises:
+        DatasetError: there are none.
+    """
     if not dataset.listings:
         raise DatasetError(f"{dataset.folder} has no listings")
     if limit is None or limit >= len(dataset.listings):

@@ -4,9 +4,9 @@ import hashlib
 import json
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from models.dataset.cleaning import PriceLimits
 from models.extractors.preprocessing import Preprocessing
@@ -27,10 +27,19 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class FeaturePart(_Part):
+    """Neighbouring features of a network: of the backbone as pretrained (`base`) or of a task."""
+
+    name: Id
+    width: Annotated[int, Field(ge=1)]
+
+
 class ImageNetwork(_Part):
-    """One extractor: its features are the next `width` columns of the input.
+    """One file of extractors: its features are the next `width` columns of the input.
 
     `fingerprint` names weights and preprocessing, so features cached under it can be used.
+    `parts` says what the columns are from, in their order, where extractors were trained on
+    tasks (3.2); without parts all are from the backbone as it was pretrained.
     """
 
     name: Id
@@ -38,6 +47,13 @@ class ImageNetwork(_Part):
     fingerprint: Annotated[str, Field(min_length=1, max_length=512)]
     width: Annotated[int, Field(ge=1)]
     file: FileName
+    parts: tuple[FeaturePart, ...] = ()
+
+    @model_validator(mode="after")
+    def _parts_fill_the_width(self) -> Self:
+        if self.parts and sum(part.width for part in self.parts) != self.width:
+            raise ValueError(f"the parts of {self.name} are not {self.width} wide together")
+        return self
 
 
 class RuleName(StrEnum):

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,7 @@ class ListingPhotos:
             without a look at the price.
         reasons: the worst fault found in each listing's photos, None where there is no fault.
         digests: SHA-256 of the readable photo files of each listing.
+        faultless: the photo files of each listing that have no fault.
         hashes: perceptual hashes of the photos of each listing that have no fault. What is too
             dark or blurred to see looks like all that is.
     """
@@ -37,6 +39,7 @@ class ListingPhotos:
     sound: npt.NDArray[np.bool_]
     reasons: list[ReuploadReason | None]
     digests: list[tuple[str, ...]]
+    faultless: list[tuple[Path, ...]]
     hashes: list[tuple[int, ...]]
 
     def keys(self) -> list[list[Hashable]]:
@@ -58,6 +61,7 @@ class ListingPhotos:
             self.sound[items],
             [self.reasons[item] for item in items],
             [self.digests[item] for item in items],
+            [self.faultless[item] for item in items],
             [self.hashes[item] for item in items],
         )
 
@@ -85,6 +89,7 @@ def look_at_photos(
     sound = np.zeros(len(listings), np.bool_)
     reasons: list[ReuploadReason | None] = []
     digests = []
+    without_fault = []
     hashes = []
     start = 0
     for item, listing in enumerate(listings):
@@ -102,8 +107,9 @@ def look_at_photos(
         else:
             reasons.append(None if listing.images else ReuploadReason.UNAVAILABLE)
         digests.append(tuple(_digest(listing, found.readable[photos.start : photos.stop])))
+        without_fault.append(tuple(paths[photo] for photo in faultless))
         hashes.append(tuple(int(found.hashes[photo]) for photo in faultless))
-    return ListingPhotos(features, readable, sound, reasons, digests, hashes)
+    return ListingPhotos(features, readable, sound, reasons, digests, without_fault, hashes)
 
 
 def _digest(listing: ListingRow, readable: npt.NDArray[np.bool_]) -> list[str]:

@@ -21,7 +21,7 @@ class FeatureCache:
 
     def __init__(self, folder: Path | None = None) -> None:
         """Use a folder, by default `secondsight/features` in the user's cache."""
-        self._folder = folder or _user_cache() / "secondsight" / "features"
+        self._folder = folder or user_cache() / "features"
 
     def get(self, fingerprint: str, digest: str) -> Features | None:
         """Return the features [width] of a photo, or None where there are none.
@@ -71,5 +71,6 @@ def _checksum(values: bytes) -> bytes:
     return zlib.crc32(values).to_bytes(4, "little")
 
 
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+def user_cache() -> Path:
+    """Return our folder in the user's cache: what is in it may be deleted at any time."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "secondsight"

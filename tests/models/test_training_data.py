@@ -48,6 +48,7 @@ def market(*, timed: bool) -> tuple[Dataset, ListingPhotos]:
         sound=np.arange(COUNT) % 50 != 7,
         reasons=[None] * COUNT,
         digests=[(f"sha of {number}",) for number in range(COUNT)],
+        faultless=[(Path(f"{number}.jpg"),) for number in range(COUNT)],
         hashes=[(value,) for value in hashes],
     )
     listings = [listing(number, price, timed=timed) for number, price in enumerate(prices)]

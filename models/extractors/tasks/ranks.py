@@ -45,19 +45,23 @@ class Ranks:
         return found
 
 
+def alone() -> Ranks:
+    """Return one process on its own, on a GPU if there is one."""
+    return Ranks(0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+
 @contextmanager
 def training_ranks() -> Iterator[Ranks]:
     """Join the processes that torchrun started: over NCCL on GPUs, over gloo on CPUs.
 
     Without torchrun's variables in the environment this process is alone.
     """
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    on_gpu = torch.cuda.is_available()
-    device = torch.device("cuda", local) if on_gpu else torch.device("cpu")
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
-        yield Ranks(0, 1, device)
+        yield alone()
         return
+    on_gpu = torch.cuda.is_available()
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if on_gpu else torch.device("cpu")
     if on_gpu:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=_PATIENCE)

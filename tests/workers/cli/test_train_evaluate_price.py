@@ -82,6 +82,34 @@ def test_train_prints_one_line_of_json_and_the_stages(trained: tuple[Path, Any])
     assert manifest["rule"]["delta"] == 0.6
 
 
+def test_train_extractors_and_say_how_well_they_do(market: Path, tmp_path: Path) -> None:
+    arguments = ("--dataset", market, "--out", tmp_path / "b", "--delta", 0.6, "--seed", 3)
+    schedule = ("--schedule", "20,5,10,5", "--extractor", "frozen", "--extractor-epochs", 2)
+    found = run(train_command.train, *arguments, *schedule, "--tasks", "brand, category")
+    assert "category extractor: 150 labelled listings, 2 classes, the largest" in found.stdout
+    assert "; top-1 0." in found.stdout
+    assert "brand extractor: left out, no label that 10 listings" in found.stdout
+    assert "pretrained ones" not in found.stdout
+    only_brand = run(train_command.train, *arguments, *schedule, "--tasks", "brand")
+    assert "no task has labels enough: the features are the pretrained ones" in only_brand.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--extractor", "frozen", "--tasks", "colour"), "'colour' is none of the tasks category"),
+        (("--tasks", "brand"), "nothing is tuned"),
+        (("--no-base",), "nothing is tuned"),
+        (("--extractor", "last", "--tasks", "brand", "--stfe"), "takes the place"),
+    ],
+)
+def test_options_of_extractors_that_do_not_fit(
+    market: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    arguments = ("--dataset", market, "--out", tmp_path / "b", *options)
+    assert message in run(train_command.train, *arguments, code=2).stderr
+
+
 def test_evaluate_prints_the_measures_and_writes_predictions(
     trained: tuple[Path, Any], market: Path, tmp_path: Path
 ) -> None:
