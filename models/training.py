@@ -355,6 +355,10 @@ def _test(pricer: Pricer, data: TrainingData) -> dict[str, JsonValue]:
         for row in listings
     ]
     found: dict[str, JsonValue] = measure(
-        predictions, sold, nominal=pricer.range_probability
+        predictions,
+        sold,
+        nominal=pricer.range_probability,
+        epsilon=pricer.bundle.manifest.confidence.epsilon,
+        categories=[row.category for row in listings],
     ).model_dump(mode="json")
     return found

@@ -10,6 +10,10 @@ from schemas.money import Currency, PriceMinor
 from schemas.statistics import Statistics
 
 _Share = Annotated[float, Field(ge=0.0, le=1.0)]
+_CONFIDENCE = (
+    "probability that the thing sells within the bundle's factor of the estimated price (1.65 "
+    "unless the bundle was trained for another)"
+)
 
 
 class PriceSuggested(Event):
@@ -25,7 +29,7 @@ class PriceSuggested(Event):
     low_minor: PriceMinor
     high_minor: PriceMinor
     range_probability: Annotated[_Share, Field(description="share of sold prices inside the range")]
-    confidence: Annotated[_Share, Field(description="output of the qualifying network")]
+    confidence: Annotated[_Share, Field(description=_CONFIDENCE)]
     statistics: Statistics
     model_version: Id
     listed_at: UtcTime
@@ -68,7 +72,7 @@ class ReuploadRequested(Event):
     seller_id: Id
     category: Category
     reasons: Annotated[tuple[Reason, ...], Field(min_length=1, max_length=16), FailFast()]
-    confidence: _Share | None = None
+    confidence: _Share | None = Field(default=None, description=_CONFIDENCE)
     model_version: Id
     listed_at: UtcTime
 

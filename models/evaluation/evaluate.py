@@ -9,9 +9,11 @@ from models.dataset.rows import Dataset
 from models.errors import DatasetError
 from models.evaluation.history import statistics_for
 from models.evaluation.metrics import Metrics, measure
+from models.evaluation.oracle import read_oracle
 from models.evaluation.prediction import Prediction, predict
 from models.extractors.cache import FeatureCache
 from models.pricer import Pricer
+from schemas.money import minor_unit_digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +70,13 @@ def evaluate(
         else None
         for row in listings
     ]
-    metrics = measure(predictions, sold, nominal=pricer.range_probability)
+    metrics = measure(
+        predictions,
+        sold,
+        nominal=pricer.range_probability,
+        epsilon=pricer.bundle.manifest.confidence.epsilon,
+        categories=[row.category for row in listings],
+        digits=minor_unit_digits(pricer.currency),
+        oracle=read_oracle(dataset.folder),
+    )
     return Evaluation(predictions, metrics, sold, photos)

@@ -1,12 +1,16 @@
 """The measures of 4.2 and some for people: how far suggested prices are from sold prices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from models.evaluation.oracle import OracleRegret, OracleRow, regret_to
 from models.evaluation.prediction import Prediction
+from models.evaluation.range_coverage import RangeCoverage, range_coverage
+from models.evaluation.reliability import reliability
+from models.evaluation.risk_coverage import risk_coverage
 
 
 class PriceErrors(BaseModel):
@@ -27,17 +31,44 @@ class PriceErrors(BaseModel):
     within_x2: float | None
 
 
-class RangeCoverage(BaseModel):
-    """How often the range of an accepted listing holds its sold price.
+class SelectionRisk(BaseModel):
+    """What the order of the scores is worth over all priced listings; None where there are none.
 
-    `median_width` is the median of ln(high / low).
+    Areas under the risk-coverage curve (AURC), of |e| and of e^2, and their excess over the order
+    by the errors themselves. Listings without a sound photo come last. See
+    `models.evaluation.risk_coverage`.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    nominal: float
-    coverage: float | None
-    median_width: float | None
+    male_area: float | None
+    male_excess: float | None
+    squared_area: float | None
+    squared_excess: float | None
+
+
+class ConfidenceBin(BaseModel):
+    """Listings of like confidence: their mean confidence and what share of them came true."""
+
+    model_config = ConfigDict(frozen=True)
+
+    confidence: float
+    frequency: float
+    count: int
+
+
+class ConfidenceErrors(BaseModel):
+    """Whether the confidence means what it says, over priced listings with a sound photo.
+
+    Comes true: the sold price lies within a factor `exp(epsilon)` of the suggested one. `error`
+    is the expected calibration error. See `models.evaluation.reliability`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    epsilon: float
+    error: float | None
+    bins: tuple[ConfidenceBin, ...]
 
 
 class Metrics(BaseModel):
@@ -45,7 +76,8 @@ class Metrics(BaseModel):
 
     `listings` are all rows, `priced` those with a rational price and an estimate, `accepted` those
     answered with a price, of whatever price; `coverage` is accepted / listings. The errors of
-    `all` are over the priced ones, those of `accepted_only` over the accepted among them.
+    `all` are over the priced ones, those of `accepted_only` over the accepted among them. `oracle`
+    is None where the dataset has no truth to compare with.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,10 +89,20 @@ class Metrics(BaseModel):
     all: PriceErrors
     accepted_only: PriceErrors
     interval: RangeCoverage
+    risk_coverage: SelectionRisk
+    confidence: ConfidenceErrors
+    oracle: OracleRegret | None
 
 
 def measure(
-    predictions: Sequence[Prediction], sold_minor: Sequence[int | None], *, nominal: float
+    predictions: Sequence[Prediction],
+    sold_minor: Sequence[int | None],
+    *,
+    nominal: float,
+    epsilon: float,
+    categories: Sequence[str | None],
+    digits: int = 2,
+    oracle: Mapping[str, OracleRow] | None = None,
 ) -> Metrics:
     """Compare predictions with sold prices in the same minor units.
 
@@ -68,38 +110,84 @@ def measure(
         predictions: one for each listing.
         sold_minor: sold price of each listing; None where it is not known or not rational.
         nominal: the probability that the ranges were made for.
+        epsilon: the log error that the confidence is about.
+        categories: category path of each listing.
+        digits: of the minor units; only the oracle, who speaks of whole ones, needs them.
+        oracle: what is true of listings, by their id.
     """
-    accepted = np.array([p.accepted for p in predictions], dtype=np.bool_)
-    known = np.array(
-        [
-            p.estimate is not None and sold is not None
-            for p, sold in zip(predictions, sold_minor, strict=True)
-        ],
-        dtype=np.bool_,
-    )
+    answered = [
+        (prediction, prediction.estimate, sold, category)
+        for prediction, sold, category in zip(predictions, sold_minor, categories, strict=True)
+        if prediction.estimate is not None and sold is not None
+    ]
     table = np.array(
         [
-            (p.estimate.price_minor, p.estimate.low_minor, p.estimate.high_minor, sold)
-            if p.estimate is not None and sold is not None
-            else (1, 1, 1, 1)
-            for p, sold in zip(predictions, sold_minor, strict=True)
+            (e.price_minor, e.low_minor, e.high_minor, sold, e.score, e.confidence)
+            for _, e, sold, _ in answered
         ],
         dtype=np.float64,
-    ).reshape(-1, 4)
-    price, low, high, sold_price = table.T
-    both = known & accepted
+    ).reshape(-1, 6)
+    price, low, high, sold_price, score, confidence = table.T
+    accepted = np.array([p.accepted for p, *_ in answered], dtype=np.bool_)
+    sound = np.array([p.sound for p, *_ in answered], dtype=np.bool_)
+    error = np.abs(np.log(price / sold_price))
     inside = (low <= sold_price) & (sold_price <= high)
+    taken = sum(prediction.accepted for prediction in predictions)
     return Metrics(
         listings=len(predictions),
-        priced=int(known.sum()),
-        accepted=int(accepted.sum()),
-        coverage=float(accepted.mean()) if len(accepted) else 0.0,
-        all=price_errors(price[known], sold_price[known]),
-        accepted_only=price_errors(price[both], sold_price[both]),
-        interval=RangeCoverage(
+        priced=len(answered),
+        accepted=taken,
+        coverage=taken / len(predictions) if predictions else 0.0,
+        all=price_errors(price, sold_price),
+        accepted_only=price_errors(price[accepted], sold_price[accepted]),
+        interval=range_coverage(
+            inside[accepted],
+            np.log(high[accepted] / low[accepted]),
+            [category for prediction, *_, category in answered if prediction.accepted],
             nominal=nominal,
-            coverage=float(inside[both].mean()) if both.any() else None,
-            median_width=float(np.median(np.log(high[both] / low[both]))) if both.any() else None,
+        ),
+        risk_coverage=_selection(error, np.where(sound, score, -np.inf)),
+        confidence=_confidence(confidence[sound], error[sound] <= epsilon, epsilon),
+        oracle=None
+        if oracle is None
+        else regret_to(
+            oracle,
+            [prediction.listing_id for prediction, *_ in answered],
+            np.log(price / 10**digits),
+            np.log(sold_price / 10**digits),
+            accepted,
+        ),
+    )
+
+
+def _selection(errors: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -> SelectionRisk:
+    if not len(errors):
+        return SelectionRisk(
+            male_area=None, male_excess=None, squared_area=None, squared_excess=None
+        )
+    absolute, squared = risk_coverage(errors, scores), risk_coverage(errors**2, scores)
+    return SelectionRisk(
+        male_area=absolute.area,
+        male_excess=absolute.excess,
+        squared_area=squared.area,
+        squared_excess=squared.excess,
+    )
+
+
+def _confidence(
+    claimed: npt.NDArray[np.float64], hit: npt.NDArray[np.bool_], epsilon: float
+) -> ConfidenceErrors:
+    if not len(hit):
+        return ConfidenceErrors(epsilon=epsilon, error=None, bins=())
+    curve = reliability(claimed, hit)
+    return ConfidenceErrors(
+        epsilon=epsilon,
+        error=curve.error,
+        bins=tuple(
+            ConfidenceBin(confidence=mean, frequency=share, count=count)
+            for mean, share, count in zip(
+                curve.confidence, curve.frequency, curve.count, strict=True
+            )
         ),
     )
 

@@ -31,12 +31,13 @@ class Prediction:
 
     `reason` is why a better photo is asked for, None where a price is suggested. `estimate` is
     what the networks say, also of a listing that is not accepted; None where no photo could be
-    read.
+    read. `sound` tells whether there was a photo without a fault for the gate to judge.
     """
 
     listing_id: str
     estimate: Estimate | None
     reason: ReuploadReason | None
+    sound: bool
 
     @property
     def accepted(self) -> bool:
@@ -70,6 +71,7 @@ def predict(
                 listing_id=listing.listing_id,
                 estimate=estimate if photos.readable[item] else None,
                 reason=reason if refused else None,
+                sound=bool(photos.sound[item]),
             )
         )
     return answers

@@ -119,6 +119,8 @@ def choose_subject(
         [item.prediction for item in items],
         [item.sold_minor for item in items],
         nominal=manifest.ranges.probability,
+        epsilon=manifest.confidence.epsilon,
+        categories=[item.row.category for item in items],
     )
     return Subject(dataset, origin, items, metrics)
 

@@ -1,6 +1,7 @@
 """`secondsight price`: one suggestion for the photos of one thing, for people."""
 
 import json
+from math import exp
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,7 +71,8 @@ def _ask(pricer: Pricer, estimate: Estimate) -> str:
     )
     return (
         f"Ask {price} {pricer.currency} ({low} to {high} in {pricer.range_probability:.0%} of "
-        f"sales; confidence {estimate.confidence:.0%}, model {pricer.version})"
+        f"sales; {estimate.confidence:.0%} likely to sell within a factor of "
+        f"{exp(pricer.bundle.manifest.confidence.epsilon):.2f} of it; model {pricer.version})"
     )
 
 

@@ -124,6 +124,9 @@ def test_evaluate_prints_the_measures_and_writes_predictions(
         "all",
         "accepted_only",
         "interval",
+        "risk_coverage",
+        "confidence",
+        "oracle",
     ]
     assert metrics["listings"] == 200
     with (tmp_path / "p.csv").open(newline="") as stream:
@@ -133,6 +136,12 @@ def test_evaluate_prints_the_measures_and_writes_predictions(
     table = run(evaluate_command.evaluate, *arguments).stdout
     assert f"priced {metrics['accepted']} of 200 listings" in table
     assert f"{metrics['all']['male']:.3f}" in table
+    assert f"curve: {metrics['risk_coverage']['male_area']:.3f} by MALE" in table
+    assert f"factor of 1.65, is off by {100 * metrics['confidence']['error']:.1f}" in table
+    home = metrics["interval"]["by_category"]["Home"]
+    assert f"Home {home['coverage']:.1%} of {home['count']} (" in table
+    assert "who knows the price law" not in table
+    assert metrics["oracle"] is None
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +194,8 @@ def test_price_speaks_to_people(
     text = asked(bundle, evaluated["price"])
     assert text.startswith("Ask ")
     assert f"{float(evaluated['price']['price']):.0f} GBP (" in text
+    sure = float(evaluated["price"]["confidence"])
+    assert f"{sure:.0%} likely to sell within a factor of 1.65 of it" in text
     assert asked(bundle, evaluated["reupload"]).startswith("A better photo is needed:\n")
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     told = run(price_command.price, tmp_path / "broken.jpg", "--bundle", bundle).stdout
