@@ -158,7 +158,7 @@ def train_bundle(
         data = prepare_training(dataset, listings, photos, seed=seed)
         plan = plan or quick_plan(len(data.train))
         plan = replace(plan, epochs=epochs or plan.epochs)
-        loss = _loss(objective)
+        loss = loss_of(objective)
         network = train_heads(
             data, loss, plan, seed, report, checkpoint=checkpoints and checkpoints / _CHECKPOINT
         )
@@ -267,7 +267,8 @@ def draw_listings(dataset: Dataset, limit: int | None, seed: int) -> list[Listin
     return [dataset.listings[item] for item in sorted(drawn)]
 
 
-def _loss(objective: Objective) -> PercentileLoss | ThresholdLoss:
+def loss_of(objective: Objective) -> PercentileLoss | ThresholdLoss:
+    """Return Eq. 1 or Eq. 3 with the operator's parameter."""
     if objective.rule is RuleName.PERCENTILE:
         return PercentileLoss(delta=objective.delta)
     return ThresholdLoss(epsilon=objective.epsilon)
