@@ -139,6 +139,42 @@ def test_the_file_of_predictions(pricer: Pricer, unseen_market: Any, tmp_path: P
         write_predictions(tmp_path, found, "GBP")
 
 
+def test_beside_a_truth_the_regret_is_told(
+    pricer: Pricer, unseen_market: Any, tmp_path: Path
+) -> None:
+    folder = rewrite(unseen_market.folder, tmp_path / "simulated", lambda *_: None)
+    # an oracle that is always 10 % too high
+    lines = [f"{name},{1.1 * price},0.1,,0" for name, price in unseen_market.prices.items()]
+    header = "listing_id,oracle_price,noise_sigma,photo_fault,irrational"
+    (folder / "oracle.csv").write_text("\n".join([header, *lines, ""]))
+    found = evaluate(pricer, read_dataset(folder)).metrics
+    assert found.oracle is not None
+    assert found.oracle.accepted == found.interval.count
+    assert found.oracle.male == pytest.approx(found.accepted_only.male)
+    assert found.oracle.male_same == pytest.approx(np.log(1.1))
+    assert found.oracle.male_best == pytest.approx(np.log(1.1))
+
+
+def test_what_the_scores_and_the_confidence_are_worth_is_measured_with_the_listings_own(
+    pricer: Pricer, unseen_market: Any
+) -> None:
+    found = evaluate(pricer, read_dataset(unseen_market.folder))
+    limits = pricer.bundle.manifest.price_limits
+    rows = [
+        (abs(np.log(p.estimate.price_minor / 100 / price)), p.estimate.score, p.estimate.confidence)
+        for p in found.predictions
+        if p.estimate and limits.contain(round((price := unseen_market.prices[p.listing_id]) * 100))
+    ]
+    errors, scores, confidence = np.array(rows).T
+    risk = np.cumsum(errors[np.argsort(-scores)]) / np.arange(1, len(errors) + 1)
+    assert found.metrics.risk_coverage.male_area == pytest.approx(risk.mean(), rel=1e-6)
+    bins = found.metrics.confidence.bins
+    assert sum(b.confidence * b.count for b in bins) == pytest.approx(confidence.sum())
+    hits = (errors <= found.metrics.confidence.epsilon).sum()
+    assert sum(b.frequency * b.count for b in bins) == pytest.approx(hits)
+    assert set(found.metrics.interval.by_category) == {"Home"}
+
+
 def test_a_dataset_of_another_currency(pricer: Pricer, unseen_market: Any, tmp_path: Path) -> None:
     folder = rewrite(
         unseen_market.folder, tmp_path / "usd", lambda _, row: row.update(currency="USD")
