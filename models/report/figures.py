@@ -17,15 +17,16 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
-from models.evaluation.reliability import Reliability
+from models.evaluation.metrics import ConfidenceBin
+from models.evaluation.range_coverage import Share
 from models.evaluation.risk_coverage import RiskCoverage
 
 Array = npt.NDArray[np.float64]
 
 _INK, _SOFT, _LINE = "#1d2330", "#667085", "#d0d5dd"
-_BLUE, _RED, _GREY = "#1f5fbf", "#c92a2a", "#98a2b3"
+_BLUE, _PALE, _RED, _GREY = "#1f5fbf", "#b9d4f5", "#c92a2a", "#98a2b3"
 
 _STYLE: dict[Any, Any] = {
     # text stays text: smaller, and the reader's fonts have more scripts than the one built in
@@ -95,12 +96,13 @@ def draw_prices(before: Array, after: Array, currency: str) -> tuple[str, str]:
         _histograms(logarithmic.axes, before, after, bins)
         logarithmic.axes.set_xlabel(f"price in {currency}, logarithmic scale")
         logarithmic.axes.xaxis.set_major_formatter(FuncFormatter(_amount))
-        logarithmic.axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+        logarithmic.axes.xaxis.set_major_locator(LogLocator(numticks=6))
+        logarithmic.axes.xaxis.set_minor_locator(NullLocator())
     return plain.uri, logarithmic.uri
 
 
 def _histograms(axes: Axes, before: Array, after: Array, bins: Array) -> None:
-    axes.hist(after, bins=bins.tolist(), color="#b9d4f5", label="after cleaning")
+    axes.hist(after, bins=bins.tolist(), color=_PALE, label="after cleaning")
     axes.hist(before, bins=bins.tolist(), histtype="step", color=_RED, label="before cleaning")
     axes.set_ylabel("listings")
     axes.yaxis.set_major_formatter(FuncFormatter(_amount))
@@ -111,6 +113,11 @@ def _amount(value: float, _position: int | None = None) -> str:
     if value >= 1e6:
         return f"{value / 1e6:,.4g}m"
     return f"{value:,.0f}" if value >= 1 or value == 0 else f"{value:g}"
+
+
+def _legend_above(axes: Axes, columns: int) -> None:
+    """Put the legend where no line can cross it."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, fontsize=9)
 
 
 def draw_risk_coverage(
@@ -146,27 +153,29 @@ def draw_risk_coverage(
         axes.set_xlabel("share of listings answered, the surest first")
         axes.set_ylabel("mean error (MALE)")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.legend(loc="lower right")
+        _legend_above(axes, 2)
     return drawing.uri
 
 
-def draw_reliability(curve: Reliability, came_true: str) -> str:
+def draw_reliability(bins: Sequence[ConfidenceBin], came_true: str) -> str:
     """Draw how often what the confidence promises came true.
 
     Args:
-        curve: the reliability curve.
+        bins: from low to high.
         came_true: what coming true is, for the axis.
     """
+    confidence, frequency, count = np.transpose(
+        [(one.confidence, one.frequency, one.count) for one in bins]
+    )
     with _drawing() as drawing:
         axes = drawing.axes
         axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", label="confidence = truth")
-        spread = 1.96 * np.sqrt(curve.frequency * (1 - curve.frequency) / curve.count)
         axes.errorbar(
-            curve.confidence,
-            curve.frequency,
-            yerr=spread,
+            confidence,
+            frequency,
+            yerr=1.96 * np.sqrt(frequency * (1 - frequency) / count),
             color=_BLUE,
-            ecolor="#b9d4f5",
+            ecolor=_PALE,
             marker="o",
             markersize=5,
             label="this bundle",
@@ -177,39 +186,45 @@ def draw_reliability(curve: Reliability, came_true: str) -> str:
         axes.set_ylabel(came_true)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1.0))
-        axes.legend(loc="upper left")
+        _legend_above(axes, 2)
     return drawing.uri
 
 
-def draw_range_coverage(
-    names: Sequence[str], counts: Sequence[int], shares: Sequence[float], nominal: float
-) -> str:
-    """Draw for each category how often the range holds the sold price, beside what is nominal.
-
-    The light bar is where 95 of 100 such samples lie if the true share is the nominal one.
+def draw_range_coverage(shares: Sequence[tuple[str, Share]], nominal: float) -> str:
+    """Draw how often the range holds the sold price, beside what is nominal.
 
     Args:
-        names: of the categories, from top to bottom.
-        counts: listings of each.
-        shares: true coverage of each.
+        shares: name and true coverage, from top to bottom.
         nominal: the probability that the ranges are made for.
     """
-    places = np.arange(len(names))
-    chance = 1.96 * np.sqrt(nominal * (1 - nominal) / np.asarray(counts))
-    low, high = np.clip([nominal - chance, nominal + chance], 0, 1)
-    with _drawing(height=1.1 + 0.32 * len(names)) as drawing:
+    places = np.arange(len(shares))
+    true, low, high = np.transpose(
+        [(share.coverage, share.coverage_low, share.coverage_high) for _, share in shares]
+    )
+    with _drawing(height=1.1 + 0.3 * len(shares)) as drawing:
         axes = drawing.axes
-        axes.barh(places, high - low, left=low, height=0.55, color="#e4ecf7", label="by chance")
         axes.axvline(nominal, color=_GREY, linestyle="--", label="nominal")
-        axes.plot(shares, places, "o", color=_BLUE, label="true")
-        labels = [f"{_short(name)} ({count:,})" for name, count in zip(names, counts, strict=True)]
+        axes.errorbar(
+            true,
+            places,
+            # rounding may leave a bound on the wrong side of the share
+            xerr=np.maximum(0, [true - low, high - true]),
+            color=_BLUE,
+            ecolor=_PALE,
+            elinewidth=6,
+            linestyle="",
+            marker="o",
+            markersize=5,
+            label="true",
+        )
+        labels = [f"{_short(name)} ({share.count:,})" for name, share in shares]
         axes.set_yticks(places, labels)
         axes.grid(visible=False, axis="y")
-        axes.invert_yaxis()
-        axes.set_xlim(min(0.5, *shares, *low) - 0.02, 1.02)
+        axes.set_ylim(len(shares) - 0.5, -0.5)
+        axes.set_xlim(min(0.5, *low) - 0.02, 1.02)
         axes.set_xlabel("sold price within the range")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=3, fontsize=9)
+        _legend_above(axes, 2)
     return drawing.uri
 
 

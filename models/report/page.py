@@ -14,7 +14,12 @@ from models.evaluation.evaluate import evaluate
 from models.evaluation.metrics import PriceErrors, price_errors
 from models.extractors.cache import FeatureCache
 from models.pricer import Pricer
-from models.report.curves import prices_section
+from models.report.curves import (
+    prices_section,
+    ranges_section,
+    reliability_section,
+    risk_coverage_section,
+)
 from models.report.examples import SellerHint, extreme_sections, gate_section, sample_sections
 from models.report.section import number, percent
 from models.report.subject import Origin, Subject, choose_subject
@@ -89,9 +94,12 @@ def report_page(
     sections = [
         prices_section(subject, manifest),
         *sample_sections(subject, manifest),
+        risk_coverage_section(subject, manifest.currency),
+        reliability_section(subject.metrics.confidence),
+        ranges_section(subject.metrics.interval),
         *extreme_sections(subject, manifest.currency),
         gate_section(subject, manifest.currency, refused_errors, seller_hint),
-        tables_section(subject, manifest, refused_errors, []),
+        tables_section(subject, manifest, refused_errors),
     ]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from math import log
+from math import inf, log
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from models.dataset.rows import Dataset, ListingRow
 from models.errors import DatasetError
 from models.evaluation.evaluate import Evaluation
 from models.evaluation.metrics import Metrics, measure
+from models.evaluation.oracle import read_oracle
 from models.evaluation.prediction import Prediction
 from models.training_data import prepare_training
+from schemas.money import minor_unit_digits
 
 
 class Origin(Enum):
@@ -45,6 +47,12 @@ class Item:
             return None
         return log(estimate.price_minor / self.sold_minor)
 
+    @property
+    def score(self) -> float:
+        """By which listings are accepted; minus infinity where there is no sound photo."""
+        estimate = self.prediction.estimate
+        return estimate.score if estimate is not None and self.prediction.sound else -inf
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -66,6 +74,11 @@ class Subject:
     def measured(self) -> list[Item]:
         """The listings with an estimate and a price to measure it by."""
         return [item for item in self.items if item.error is not None]
+
+    @property
+    def errors(self) -> list[float]:
+        """Natural log of suggested over sold price of each of `measured`."""
+        return [error for item in self.items if (error := item.error) is not None]
 
     @property
     def accepted(self) -> list[Item]:
@@ -90,7 +103,8 @@ def choose_subject(
         all_listings: take those that it was trained on, too.
 
     Raises:
-        DatasetError: not one photo can be read, or no listing has a price to measure by.
+        DatasetError: not one photo can be read, no listing has a price to measure by, or the
+            oracle of the dataset cannot be read.
     """
     if not evaluation.photos.readable.any():
         raise DatasetError(
@@ -121,6 +135,8 @@ def choose_subject(
         nominal=manifest.ranges.probability,
         epsilon=manifest.confidence.epsilon,
         categories=[item.row.category for item in items],
+        digits=minor_unit_digits(manifest.currency),
+        oracle=read_oracle(dataset.folder),
     )
     return Subject(dataset, origin, items, metrics)
 

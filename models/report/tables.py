@@ -1,26 +1,25 @@
 """The tables at the end of the page: measures, tasks of the extractors, training, listings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from pydantic import JsonValue
 
 from models.bundle.manifest import Manifest, RuleName
-from models.evaluation.metrics import PriceErrors
-from models.report.cards import money
+from models.evaluation.metrics import Metrics, PriceErrors
+from models.report.cards import span
 from models.report.section import Section, Table, number, percent
 from models.report.subject import Subject
 
+_TASK_MEASURES = {"top_1": "top 1", "top_5": "top 5", "map": "mAP", "rmse": "RMSE", "r2": "R²"}
 
-def tables_section(
-    subject: Subject, manifest: Manifest, refused_errors: PriceErrors, more: Sequence[Table]
-) -> Section:
+
+def tables_section(subject: Subject, manifest: Manifest, refused_errors: PriceErrors) -> Section:
     """Return the section of all tables.
 
     Args:
         subject: the listings.
         manifest: of the bundle.
         refused_errors: of the estimates that the refused would have got.
-        more: other measures, after those of the prices.
     """
     return Section(
         anchor="tables",
@@ -29,7 +28,7 @@ def tables_section(
         "the mean of e² (Eq. 6), R² the share of the variance of log price that is explained.",
         tables=[
             _measures(subject, refused_errors),
-            *more,
+            _promises(subject.metrics),
             *_tasks(manifest),
             _training(manifest),
             _listings(subject, manifest),
@@ -55,23 +54,51 @@ def _errors(name: str, count: int, errors: PriceErrors) -> tuple[str, ...]:
     return (name, f"{count:,}", *map(number, numbers), *map(percent, shares))
 
 
-def _tasks(manifest: Manifest) -> list[Table]:
-    """Return the measures of the extractors' own tasks, where the bundle has any."""
-    tasks = manifest.metrics.get("extractors")
-    if not isinstance(tasks, dict):
-        return []
-    measured = {name: values for name, values in tasks.items() if isinstance(values, dict)}
-    columns = list(dict.fromkeys(column for values in measured.values() for column in values))
+def _promises(metrics: Metrics) -> Table:
+    interval, risk, confidence = metrics.interval, metrics.risk_coverage, metrics.confidence
     rows = [
-        (name, *(_value(values.get(column)) for column in columns))
-        for name, values in measured.items()
+        ("range is made to hold the sold price of", percent(interval.nominal)),
+        ("it holds that of", percent(interval.coverage)),
+        (
+            "with 95 % certainty it holds that of",
+            f"{percent(interval.coverage_low)} to {percent(interval.coverage_high)}",
+        ),
+        ("median of ln(high / low)", number(interval.median_width)),
+        ("area under the risk-coverage curve (AURC)", number(risk.male_area)),
+        ("of it above the best possible order (E-AURC)", number(risk.male_excess)),
+        ("the same of squared errors", number(risk.squared_area)),
+        ("of it above the best possible order", number(risk.squared_excess)),
+        ("calibration error of the confidence (ECE)", number(confidence.error)),
     ]
-    return [Table("Tasks of the extractors", ("task", *columns), rows)] if rows else []
+    if metrics.oracle is not None:
+        rows += [
+            ("MALE of the oracle on the listings answered", number(metrics.oracle.male_same)),
+            ("MALE of the oracle on as many of its own choice", number(metrics.oracle.male_best)),
+            ("MALE above the latter (regret)", number(metrics.oracle.regret_best)),
+        ]
+    return Table("Range, order and confidence", (), rows)
+
+
+def _tasks(manifest: Manifest) -> list[Table]:
+    """Return the measures of the extractors' own tasks (3.2), where the bundle has any."""
+    tasks = manifest.metrics.get("tasks")
+    if not isinstance(tasks, dict) or not tasks:
+        return []
+    rows = []
+    for name, found in tasks.items():
+        about = found if isinstance(found, dict) else {}
+        test = about.get("test")
+        measured = test if isinstance(test, dict) else {}
+        counts = [_value(about.get(key)) for key in ("labelled", "classes")]
+        if "skipped" in about:
+            counts[0] = f"left out: {_value(about['skipped'])}"
+        rows.append((name, *counts, *(_value(measured.get(key)) for key in _TASK_MEASURES)))
+    header = ("task", "labelled listings", "classes", *_TASK_MEASURES.values())
+    return [Table("Tasks of the extractors, on listings kept apart", header, rows)]
 
 
 def _training(manifest: Manifest) -> Table:
     source, rule, limits = manifest.source, manifest.rule, manifest.price_limits
-    currency = manifest.currency
     window = source.window
     networks = ", ".join(f"{part.name} ({part.width:,} wide)" for part in manifest.image_networks)
     rows = [
@@ -81,10 +108,7 @@ def _training(manifest: Manifest) -> Table:
         ("sales", f"{source.sales:,}"),
         ("first to last", f"{window.start:%Y-%m-%d} to {window.end:%Y-%m-%d}" if window else "–"),
         ("trained, validated, kept apart", _counts(source.train, source.validation, source.test)),
-        (
-            "rational prices",
-            f"{money(limits.low_minor, currency)} to {money(limits.high_minor, currency)}",
-        ),
+        ("rational prices", span(limits.low_minor, limits.high_minor, manifest.currency)),
         ("rule", rule_in_words(manifest)),
         ("gate opens at score", number(rule.score_threshold)),
         ("image networks", networks),
@@ -117,9 +141,9 @@ def _value(value: JsonValue | None) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list):
-        return ", ".join(map(_value, value))
+        return "; ".join(map(_value, value))
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_value(inner)}" for name, inner in value.items())
+        return "; ".join(f"{name} {_value(inner)}" for name, inner in value.items())
     return value
 
 

@@ -6,7 +6,8 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from models.evaluation.reliability import reliability
+from models.evaluation.metrics import ConfidenceBin
+from models.evaluation.range_coverage import Share
 from models.evaluation.risk_coverage import risk_coverage
 from models.report.figures import (
     draw_prices,
@@ -68,23 +69,31 @@ def test_the_operating_point_and_the_oracle_are_named_where_they_are() -> None:
 
 
 def test_reliability_says_what_comes_true() -> None:
-    confidence = RNG.random(200)
-    curve = reliability(confidence, RNG.random(200) < confidence)
+    bins = [
+        ConfidenceBin(confidence=0.2, frequency=0.0, count=10),
+        ConfidenceBin(confidence=0.7, frequency=0.8, count=30),
+    ]
 
     assert "share within a factor of 1.65" in texts(
-        draw_reliability(curve, "share within a factor of 1.65")
+        draw_reliability(bins, "share within a factor of 1.65")
     )
 
 
 @pytest.mark.filterwarnings("error")
 def test_names_of_categories_are_never_markup_nor_mathematics() -> None:
     names = ["$\\frac{", "<script>&amp;", "衣類 > 靴", "x" * 80 + "end"]
+    shares = [
+        (name, Share(count=count, coverage=true, coverage_low=low, coverage_high=1.0))
+        for name, count, true, low in zip(
+            names, (5, 1000, 7, 9), (0.0, 1.0, 0.8, 0.75), (0.0, 0.99, 0.5, 0.6), strict=True
+        )
+    ]
 
-    found = texts(draw_range_coverage(names, [5, 1000, 7, 9], [0.0, 1.0, 0.8, 0.75], 0.8))
+    found = texts(draw_range_coverage(shares, 0.8))
 
     assert {"$\\frac{ (5)", "<script>&amp; (1,000)", "衣類 > 靴 (7)"} <= set(found)
     assert "…" + "x" * 22 + "end (9)" in found
-    assert {"nominal", "by chance", "true"} <= set(found)
+    assert {"nominal", "true"} <= set(found)
 
 
 def test_the_same_numbers_give_the_same_bytes() -> None:

@@ -20,6 +20,7 @@ from models.bundle.folder import read_bundle
 from models.dataset.reader import read_dataset
 from models.errors import DatasetError
 from models.evaluation.evaluate import Evaluation, evaluate
+from models.evaluation.reliability import reliability
 from models.pricer import Pricer
 from models.report.page import report_page
 from schemas.dataset import LISTING_COLUMNS
@@ -32,6 +33,9 @@ SECTIONS = [
     "figure-3",
     "figure-6",
     "figure-7",
+    "risk-coverage",
+    "reliability",
+    "ranges",
     "best",
     "worst",
     "gate",
@@ -163,7 +167,7 @@ def test_the_numbers_are_those_of_the_evaluation(unseen_page: str, unseen: Evalu
             f"{100 * errors.within_20:.1f} %",
             f"{100 * errors.within_x2:.1f} %",
         ]
-    head = page.text[: page.text.index("Of 100 prices")]
+    head = page.text[: page.text.index("Of the dataset's 100 prices")]
     assert metrics.interval.coverage is not None
     assert f"answered with a price {100 * metrics.coverage:.1f} %" in head
     assert f"{metrics.accepted} of 100 listings; 60.0 % were asked for" in head
@@ -209,6 +213,64 @@ def test_best_and_worst_are_ranked_by_log_error(unseen_page: str, unseen: Evalua
     assert re.findall(r"unseen-\d+", page.sections["worst"]) == ranked[:-7:-1]
 
 
+def test_the_curves_are_of_the_scores_and_the_confidences(
+    unseen_page: str, unseen: Evaluation, pricer: Pricer
+) -> None:
+    page = Reader(unseen_page)
+    errors, scores, confidences = np.transpose(
+        [
+            (abs(np.log(p.estimate.price_minor / sold)), p.estimate.score, p.estimate.confidence)
+            for p, sold in zip(unseen.predictions, unseen.sold_minor, strict=True)
+            if p.estimate and sold
+        ]
+    )
+    risk = np.cumsum(errors[np.argsort(-scores)]) / np.arange(1, len(errors) + 1)
+    assert f"(AURC) {risk.mean():.3f}" in page.sections["risk-coverage"]
+    accepted = scores >= pricer.bundle.manifest.rule.score_threshold
+    assert f"answers {100 * accepted.mean():.1f} %" in page.sections["risk-coverage"]
+    assert f"a mean error of {errors[accepted].mean():.3f}" in page.sections["risk-coverage"]
+
+    epsilon = pricer.bundle.manifest.confidence.epsilon
+    assert f"within a factor of {np.exp(epsilon):.2f} of" in page.sections["reliability"]
+    curve = reliability(confidences, errors <= epsilon)  # all photos are sound
+    assert f"off by {100 * curve.error:.1f} points (ECE)" in page.sections["reliability"]
+
+
+def test_the_ranges_are_drawn_by_category(unseen_page: str, unseen: Evaluation) -> None:
+    page, interval = Reader(unseen_page), unseen.metrics.interval
+    assert interval.coverage is not None
+    assert f"holds that of {100 * interval.coverage:.1f} %" in page.sections["ranges"]
+    assert "Made to hold the sold price of 80.0 %" in page.sections["ranges"]
+    (uri,) = page.images["ranges"]
+    svg = base64.b64decode(uri.partition(",")[2]).decode()
+    assert f"all ({interval.count})" in svg
+    assert list(interval.by_category) == ["Home"]
+    assert f"Home ({interval.by_category['Home'].count})" in svg
+
+
+def test_an_oracle_is_drawn_and_the_regret_told(
+    made: Callable[..., str], pricer: Pricer, unseen_market: Any, tmp_path: Path
+) -> None:
+    def remember(number: int, row: dict[str, str]) -> None:
+        truths.append((row["listing_id"], float(row["price"]) * 1.02, 0.1 + number / 1000, "", 0))
+
+    truths: list[tuple[str, float, float, str, int]] = []
+    folder = rewritten(unseen_market.folder, tmp_path / "d", remember)
+    with (folder / "oracle.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("listing_id", "oracle_price", "noise_sigma", "photo_fault", "irrational"))
+        writer.writerows(truths)
+    male = evaluate(pricer, read_dataset(folder)).metrics.accepted_only.male
+    assert male is not None
+    page = Reader(made(folder))
+
+    # the oracle is always a factor of 1.02 off
+    assert f"is {male - np.log(1.02):.3f} above" in page.sections["risk-coverage"]
+    assert ["MALE of the oracle on the listings answered", "0.020"] in page.rows
+    (uri,) = page.images["risk-coverage"]
+    assert ">oracle<" in base64.b64decode(uri.partition(",")[2]).decode()
+
+
 def test_it_needs_nothing_else_and_is_the_same_each_time(
     unseen_page: str, made: Callable[..., str], unseen_market: Any
 ) -> None:
@@ -230,13 +292,14 @@ def test_figures_are_images_of_their_own(unseen_page: str) -> None:
     page = Reader(unseen_page)
 
     drawn = [uri for uri in page.images[""] if uri.startswith("data:image/svg+xml;base64,")]
-    assert len(drawn) == 2
-    for uri in drawn:
+    assert len(drawn) == 5
+    words = ("price in GBP", "logarithmic scale", "as it is set", "confidence = truth", "nominal")
+    for uri, word in zip(drawn, words, strict=True):
         svg = base64.b64decode(uri.partition(",")[2]).decode()
         assert ET.fromstring(svg).tag.endswith("}svg")  # noqa: S314 - drawn here
         assert "<metadata" not in svg
         assert not re.search(r'href="(?!#)', svg)
-    assert "price in GBP" in svg
+        assert word in svg
 
 
 def test_hostile_text_is_text(made: Callable[..., str], unseen_market: Any, tmp_path: Path) -> None:
