@@ -110,6 +110,19 @@ def test_labels_of_eq_4_carry_no_gradient_and_include_epsilon_itself() -> None:
     assert gradient(difference, scores) == pytest.approx([-0.25 / 3, -0.75 / 3, 0.5 / 3])
 
 
+@pytest.mark.parametrize(("delta", "short"), [(0.9, 1.5), (0.3, 0.0)])
+def test_gradient_of_eq_3_adds_both_pulls_on_a_score(delta: float, short: float) -> None:
+    prices, scores = parameters()
+    loss = ThresholdLoss(epsilon=1.0, delta=delta, beta=1.5, gamma=0.25)
+    # (p (1 - p) (e^2 - beta [short of delta]) + gamma (p - C_2)) / 3
+    expected = [
+        (0.1875 * (0.25 - short) + 0.25 * (0.75 - 1)) / 3,
+        (0.1875 * (1.0 - short) + 0.25 * (0.25 - 1)) / 3,
+        (0.25 * (4.0 - short) + 0.25 * (0.5 - 0)) / 3,
+    ]
+    assert gradient(loss(prices, scores, TARGETS), scores) == pytest.approx(expected)
+
+
 def test_eq_1_as_printed_gives_the_classification_network_no_gradient() -> None:
     prices, scores = parameters()
     indicator = (torch.sigmoid(scores) >= 0.5).float()
