@@ -22,6 +22,8 @@ from schemas.money import minor_unit_digits
 
 # Below it a curve is the noise of single listings, and a histogram a comb.
 MIN_LISTINGS = 30
+# Of one category's ranges; with fewer the bar says only that nothing is known.
+MIN_OF_CATEGORY = 10
 MAX_CATEGORIES = 20
 
 
@@ -154,8 +156,8 @@ def ranges_section(interval: RangeCoverage) -> Section:
         coverage_low=interval.coverage_low or 0.0,
         coverage_high=interval.coverage_high or 1.0,
     )
-    rows = [("all", whole), *shares[:MAX_CATEGORIES]]
-    rest = len(shares) - MAX_CATEGORIES
+    large = [pair for pair in shares if pair[1].count >= MIN_OF_CATEGORY][:MAX_CATEGORIES]
+    rest = len(shares) - len(large)
     return Section(
         anchor="ranges",
         title=title,
@@ -165,10 +167,9 @@ def ranges_section(interval: RangeCoverage) -> Section:
         "they need be (right of it).",
         pictures=[
             Picture(
-                draw_range_coverage(rows, interval.nominal),
+                draw_range_coverage([("all", whole), *large], interval.nominal),
                 "True coverage by category, with the number of listings; the bars show what chance "
-                "leaves open."
-                + (f" {rest:,} smaller categories are not drawn." if rest > 0 else ""),
+                f"leaves open. Categories too small to draw: {rest:,}.",
             )
         ],
     )

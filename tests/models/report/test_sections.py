@@ -1,5 +1,7 @@
 """Single sections, with listings made by hand."""
 
+import base64
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -14,8 +16,10 @@ from models.bundle.manifest import Manifest, RuleName
 from models.dataset.reader import read_dataset
 from models.evaluation.evaluate import evaluate
 from models.evaluation.metrics import PriceErrors
+from models.evaluation.range_coverage import RangeCoverage, Share
 from models.pricer import Pricer
 from models.report.cards import money, percent_off, span, spread
+from models.report.curves import ranges_section
 from models.report.examples import sample_sections
 from models.report.subject import Subject, choose_subject
 from models.report.tables import tables_section
@@ -70,6 +74,24 @@ def test_how_the_bundle_was_trained_is_told(
     assert rows["trained, validated, kept apart"] == (
         f"{source.train}, {source.validation}, {source.test}"
     )
+
+
+def test_categories_of_a_handful_are_not_drawn() -> None:
+    share = {"coverage": 0.8, "coverage_low": 0.7, "coverage_high": 0.9}
+    counts = {"Few": 9, "Enough": 10, "Most": 50}
+    interval = RangeCoverage(
+        nominal=0.8,
+        count=69,
+        median_width=1.0,
+        by_category={name: Share(count=count, **share) for name, count in counts.items()},
+        **share,
+    )
+
+    (picture,) = ranges_section(interval).pictures
+    svg = base64.b64decode(picture.uri.partition(",")[2]).decode()
+
+    assert re.findall(r">(\w+ \(\d+\))<", svg) == ["all (69)", "Most (50)", "Enough (10)"]
+    assert picture.caption.endswith("too small to draw: 1.")
 
 
 def test_the_tasks_of_the_extractors_have_a_table_where_there_are_any(
