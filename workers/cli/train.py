@@ -110,7 +110,10 @@ def train(
         float, typer.Option(min=0.01, max=0.97, help="Share to price (percentile rule).")
     ] = 0.5,
     epsilon: Annotated[
-        float, typer.Option(min=0.01, max=5.0, help="Largest log error (threshold rule).")
+        float,
+        typer.Option(
+            min=0.01, max=5.0, help="Largest log error (threshold rule); confidence is of it too."
+        ),
     ] = 0.5,
     extractor: Annotated[ExtractorChoice, typer.Option(help=_EXTRACTOR)] = (
         ExtractorChoice.PRETRAINED
