@@ -137,7 +137,7 @@ class ActivationStore:
         """
         entries = self._entries()
         count = 0
-        with self._rows.open("a+b") as rows:
+        with self._writing(), self._rows.open("a+b") as rows:
             rows.seek(0)
             for entry in entries:
                 content = rows.read(self._row_bytes)
@@ -145,7 +145,7 @@ class ActivationStore:
                     break
                 count += 1
             rows.truncate(count * self._row_bytes)
-        os.truncate(self._index, count * _ENTRY.itemsize)
+            os.truncate(self._index, count * _ENTRY.itemsize)
         return {entry.tobytes() for entry in entries["digest"][:count]}
 
     def _append(self, digests: Sequence[bytes], values: npt.NDArray[np.float16]) -> None:
@@ -154,22 +154,26 @@ class ActivationStore:
             entry["digest"] = np.void(digest)
             entry["checksum"] = zlib.crc32(row.tobytes())
         for path, content in ((self._rows, values.tobytes()), (self._index, entries.tobytes())):
-            try:
-                with path.open("ab") as file:
-                    file.write(content)
-            except OSError as error:
-                raise ModelsError(f"{path} cannot be written: {error.strerror}") from None
+            with self._writing(), path.open("ab") as file:
+                file.write(content)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        try:
+        with self._writing():
             self._index.parent.mkdir(parents=True, exist_ok=True)
             file = self._index.open("ab")
-        except OSError as error:
-            raise ModelsError(f"{self._index} cannot be written: {error.strerror}") from None
         with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ModelsError(
+                f"the activations at {self._index.parent} cannot be written: {error.strerror}"
+            ) from None
 
 
 def _digest(path: Path) -> bytes:

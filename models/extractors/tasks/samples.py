@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transform
 
 from models.errors import ModelsError, UnreadableImageError
 from models.extractors.ahead import ahead
@@ -94,6 +93,9 @@ def _drawn(draw: Draw, photo: int) -> np.random.Generator:
 
 def _changed(pixels: Tensor, drawn: np.random.Generator) -> Tensor:
     """Crop to a part of the square, stretched to the whole, and mirror every other photo."""
+    # here, because torchvision takes seconds to import and stored activations need none of it
+    from torchvision.transforms.v2 import functional as transform
+
     size = pixels.shape[-1]
     area, ratio = drawn.uniform(*_CROP_AREA), np.exp(drawn.uniform(*np.log(_CROP_RATIO)))
     height = min(size, round(size * np.sqrt(area / ratio)))

@@ -145,3 +145,11 @@ def test_photos_from_files_are_cropped_and_mirrored_by_the_draw_alone(
     paths[3].unlink()
     with pytest.raises(ModelsError, match="cannot be read any more"):
         samples.batch(everything, None)
+
+
+def test_a_folder_that_cannot_be_written_is_said(
+    stages: Any, paths: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "store").write_text("a file where the folder should be")
+    with pytest.raises(ModelsError, match=r"activations at .* cannot be written: "):
+        ActivationStore(tmp_path / "store", stages, Depth.LAST).fill(paths)
