@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from models.bundle.folder import read_bundle
 from models.bundle.images import BundledImages
+from models.bundle.manifest import FeaturePart, ImageNetwork
 from models.dataset.photos import look_at_photos
 from models.dataset.reader import read_dataset
 from models.dataset.rows import Dataset
@@ -58,7 +60,6 @@ def test_a_bundle_of_trained_extractors_prices(
     found = evaluate(Pricer.load(tmp_path / "bundle"), read_dataset(unseen_market.folder))
     assert found.metrics.accepted_only.male is not None
     assert found.metrics.accepted_only.male < 0.5
-    # what the joint networks learnt from is what the bundle gives, the backbone's features first
     bundled = BundledImages(read_bundle(tmp_path / "bundle"))
     assert bundled.width == 12 + NECK_WIDTH
 
@@ -100,3 +101,11 @@ def test_extractors_learn_from_the_part_that_the_bundle_is_trained_on(
     np.testing.assert_allclose(
         photos.features[:, :12], look_at_photos(dataset.listings[:20], backbone).features, atol=1e-5
     )
+
+
+def test_parts_that_are_not_the_whole_network_are_refused() -> None:
+    part = FeaturePart(name="base", width=3)
+    known: dict[str, Any] = {"name": "n", "backbone": "b", "fingerprint": "f", "file": "n.onnx"}
+    assert ImageNetwork(**known, width=6, parts=(part, part)).parts == (part, part)
+    with pytest.raises(ValidationError, match="parts of n are not 7 wide"):
+        ImageNetwork(**known, width=7, parts=(part, part))
