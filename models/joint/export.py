@@ -20,11 +20,12 @@ def export_heads(network: JointNetwork, path: Path) -> None:
     Raises:
         ExportError: the written network gives other numbers.
     """
-    width = len(network.mean)
+    width = network.width
+    mean, std = network.mean[-width:], network.std[-width:]
     generator = torch.Generator().manual_seed(0)
 
     def rows(count: int) -> torch.Tensor:
-        drawn = torch.randn(count, width, generator=generator) * network.std + network.mean
+        drawn = torch.randn(count, width, generator=generator) * std + mean
         drawn[0, -1] = torch.nan  # a column that is not known
         return drawn
 

@@ -1,6 +1,7 @@
 """The two feed-forward networks of Fig. 5: one class, two instances, no shared weights."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,8 @@ class Head(nn.Module):
         hidden: widths of the hidden layers.
         dropout: share of hidden units left out in each training step (0 is the paper's form).
         input_dropout: share of input columns left out in each training step.
+        begins_as: number of a column that the output begins as: the column times a weight, which
+            is learnt, is added to the layers, whose last one begins with zeros. None in the paper.
 
     Shapes: input `[N, width]`, output `[N]`.
     """
@@ -43,6 +46,7 @@ class Head(nn.Module):
         hidden: Sequence[int] = HIDDEN,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
+        begins_as: int | None = None,
     ) -> None:
         layers: list[nn.Module] = [Dropout(input_dropout)]
         for size in hidden:
@@ -51,7 +55,20 @@ class Head(nn.Module):
         layers.append(ColumnLinear(width, 1))
         super().__init__()
         self.layers = nn.Sequential(*layers)
+        self._column = begins_as
+        if begins_as is not None:
+            self.weight = nn.Parameter(torch.zeros(()))
+
+    def begin(self, *, weight: float) -> None:
+        """Set the output to `weight` times the column that it begins as."""
+        last = cast(nn.Linear, self.layers[-1])
+        with torch.no_grad():
+            self.weight.fill_(weight)
+            last.weight.zero_()
+            last.bias.zero_()
 
     def forward(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        output: Tensor = self.layers(inputs)
-        return output.squeeze(-1)
+        output: Tensor = self.layers(inputs).squeeze(-1)
+        if self._column is None:
+            return output
+        return output + self.weight * inputs[:, self._column]

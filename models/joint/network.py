@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -10,19 +11,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from models.joint.heads import HIDDEN, Head
-
-MIN_STD = 0.05  # of the image features
-# Of the 16 statistics, which are logs of prices and counts. Those over all sales hardly move in
-# training, and without times not at all, but live they go on with every sale: scaled to unit
-# variance, a mean that falls by a quarter was 50 standard deviations off, and R2 on the live part
-# of Gumtree -0.7 instead of 0.4. With leave-one-out the listing's own price shows in them, too.
-STATISTICS_MIN_STD = 1.0
-CLIP = 5.0  # in standard deviations: one absurd price in a small category's mean stays bounded
-
+from models.joint.kernel import COLUMNS, ERROR, PRICE, KernelColumns
+from models.joint.scales import CLIP, MIN_STD, STATISTICS_MIN_STD
 
 # Of the columns for levels of the category path, which are 0 or 1. Unit variance would blow up
 # the rare ones; 0.2 makes a level weigh as much as a few image features.
 LEVEL_STD = 0.2
+
+# Of the score at the start, in which f_cls is a sigmoid: neither flat nor all or nothing.
+GATE_SPREAD = 2.0
 
 
 class JointNetwork(nn.Module):
@@ -32,8 +29,12 @@ class JointNetwork(nn.Module):
     is not known (NaN) takes the mean, so 0. The price network learns around `target_mean`. It
     may be several heads, `prices`, whose mean it is: see `Plan.members` of the trainer.
 
+    With a `kernel` its two columns come before the raw ones, and the heads begin as them: the price
+    network with its price, the classification network with its expected error.
+
     Args:
-        width: columns of the input.
+        width: columns of the raw input.
+        kernel: fitted, or None as in the paper.
         members: heads of the price network; 1 is the paper's form.
         hidden: widths of the hidden layers.
         dropout: see `Head`.
@@ -51,17 +52,29 @@ class JointNetwork(nn.Module):
         self,
         width: int,
         *,
+        kernel: KernelColumns | None = None,
         members: int = 1,
         hidden: Sequence[int] = HIDDEN,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.prices = nn.ModuleList(
-            Head(width, hidden=hidden, dropout=dropout, input_dropout=input_dropout)
-            for _ in range(members)
-        )
-        self.gate = Head(width, hidden=hidden, dropout=dropout, input_dropout=input_dropout)
+        self.kernel = kernel
+        self.width = width
+        if kernel is not None:
+            width += COLUMNS
+
+        def head(column: int) -> Head:
+            return Head(
+                width,
+                hidden=hidden,
+                dropout=dropout,
+                input_dropout=input_dropout,
+                begins_as=None if kernel is None else column,
+            )
+
+        self.prices = nn.ModuleList(head(PRICE) for _ in range(members))
+        self.gate = head(ERROR)
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("std", torch.ones(width))
         self.register_buffer("target_mean", torch.zeros(()))
@@ -74,10 +87,10 @@ class JointNetwork(nn.Module):
         statistics: int = 0,
         levels: int = 0,
     ) -> None:
-        """Take mean and standard deviation of the columns of the training part `[N, width]`.
+        """Take mean and standard deviation of the columns of the training part `[N, C]`.
 
-        The last `levels` columns are those of the category path, the `statistics` ones before
-        them those of sold prices.
+        With a kernel, C is width + 2: see `columns`. The last `levels` columns are those of the
+        category path, the `statistics` ones before them those of sold prices.
         """
         known = np.isfinite(inputs)
         count = np.maximum(known.sum(axis=0), 1)
@@ -90,9 +103,17 @@ class JointNetwork(nn.Module):
         self.mean.copy_(torch.from_numpy(mean))
         self.std.copy_(torch.from_numpy(std))
         self.target_mean.fill_(target_mean)
+        if self.kernel is not None:
+            for member in self.prices:
+                cast(Head, member).begin(weight=float(std[PRICE]))
+            self.gate.begin(weight=-GATE_SPREAD)
+
+    def columns(self, inputs: Tensor) -> Tensor:
+        """Return what `scale` takes, `[N, C]`, for raw rows `[N, width]` of new items."""
+        return inputs if self.kernel is None else torch.cat([self.kernel(inputs), inputs], dim=1)
 
     def scale(self, inputs: Tensor) -> Tensor:
-        """Return the scaled columns `[N, width]` that the two heads read."""
+        """Return the columns `[N, C]` as the two heads read them."""
         known = torch.where(torch.isnan(inputs), self.mean, inputs)
         return ((known - self.mean) / self.std).clamp(-CLIP, CLIP)
 
@@ -105,7 +126,7 @@ class JointNetwork(nn.Module):
         return torch.stack([head(scaled) for head in self.prices])
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
-        price, score = self.heads(self.scale(inputs))
+        price, score = self.heads(self.scale(self.columns(inputs)))
         return price + self.target_mean, score
 
     def save(self, path: Path) -> None:
@@ -119,8 +140,16 @@ class JointNetwork(nn.Module):
         gate = [value for name, value in sorted(state.items()) if name.startswith("gate.")]
         shapes = [value.shape for value in gate if value.ndim == 2]
         members = {name.split(".")[1] for name in state if name.startswith("prices.")}
+        of_kernel = {
+            name.removeprefix("kernel."): value
+            for name, value in state.items()
+            if name.startswith("kernel.")
+        }
         network = cls(
-            shapes[0][1], members=len(members), hidden=[shape[0] for shape in shapes[:-1]]
+            shapes[0][1] - (COLUMNS if of_kernel else 0),
+            kernel=KernelColumns.like(of_kernel) if of_kernel else None,
+            members=len(members),
+            hidden=[shape[0] for shape in shapes[:-1]],
         )
         network.load_state_dict(state)
         return network.eval()

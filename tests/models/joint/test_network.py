@@ -9,7 +9,8 @@ import torch
 from models.extractors.errors import ExportError
 from models.joint.export import export_heads
 from models.joint.heads import Head
-from models.joint.network import CLIP, LEVEL_STD, MIN_STD, STATISTICS_MIN_STD, JointNetwork
+from models.joint.network import LEVEL_STD, JointNetwork
+from models.joint.scales import CLIP, MIN_STD, STATISTICS_MIN_STD
 
 
 def test_head_has_the_layers_of_fig_5() -> None:
