@@ -1,0 +1,1 @@
+"""The tables of section 4 of the paper, made anew from a dataset."""

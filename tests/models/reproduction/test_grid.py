@@ -1,0 +1,32 @@
+from models.bundle.manifest import RuleName
+from models.reproduction.estimate import seconds_left
+from models.reproduction.grid import TABLES, Cell, FeatureSet, Setting, grid, settings_of
+
+
+def test_what_two_tables_share_is_trained_once() -> None:
+    alone = {table: set(settings_of(table)) for table in TABLES}
+    assert [len(alone[table]) for table in TABLES] == [0, 5, 5, 6, 4, 8]
+    every = grid(TABLES, 2)
+    assert len(every) == len(set(every)) == 2 * len(set().union(*alone.values()))
+    # delta 0.5 with a warm-up is in four of the tables
+    assert sum(Setting() in settings for settings in alone.values()) == 4
+
+
+def test_the_first_seed_comes_first() -> None:
+    assert [cell.seed for cell in grid((5,), 3)] == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_tables_four_and_five_are_of_both_rules() -> None:
+    for rule in RuleName:
+        assert Setting(rule=rule, warm_up=False) in settings_of(5)
+        for features in FeatureSet:
+            assert Setting(rule=rule, features=features) in settings_of(4)
+
+
+def test_time_left_goes_by_the_method_and_the_jobs() -> None:
+    ridge, other = Setting(method="ridge"), Setting(method="boosting")
+    took = [(Cell(Setting(), 0), 30.0), (Cell(Setting(), 1), 50.0), (Cell(ridge, 0), 4.0)]
+    left = [Cell(Setting(), 2), Cell(ridge, 1), Cell(other, 0)]
+    # 40 of the same method, 4 of the same, 28 as all that is known
+    assert seconds_left(left, took, 2) == (40 + 4 + 28) / 2
+    assert seconds_left(left[:1], took, 2) == 40
