@@ -1,8 +1,7 @@
 """The whole of training: dataset, photos, features, joint networks, ranges, bundle."""
 
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,6 @@ from models.bundle.manifest import (
     ImageNetwork,
     Manifest,
     Rule,
-    RuleName,
     Source,
     statistics_schema_sha256,
 )
@@ -38,62 +36,21 @@ from models.extractors.tasks.ranks import Ranks, alone
 from models.extractors.tasks.tune import Tuning
 from models.extractors.tasks.tuned import TunedBackbone
 from models.feature_training import train_features
-from models.joint.calibration import Calibration, calibrate
+from models.head_training import (
+    Objective,
+    Report,
+    calibrate_heads,
+    loss_of,
+    quick_plan,
+    train_heads,
+)
 from models.joint.export import export_heads
-from models.joint.kernel import LANDMARKS, Layout, fit_kernel
-from models.joint.losses import PercentileLoss, ThresholdLoss
-from models.joint.network import JointNetwork
-from models.joint.trainer import Plan, train_joint
+from models.joint.losses import ThresholdLoss
+from models.joint.trainer import Plan
 from models.pricer import Pricer
 from models.training_data import TrainingData, check_prices, prepare_training
-from stats_store.features import STATISTICS_WIDTH
-
-Report = Callable[[str, int, int], None]
-"""Told of progress: name of the stage, steps done, steps in all."""
 
 _CHECKPOINT = "joint.safetensors"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Objective:
-    """Which constraint the operator sets (3.3), and where the gate opens.
-
-    Attributes:
-        rule: `percentile` (Eq. 1) or `threshold` (Eq. 3).
-        delta: share of listings to answer with a price; of the percentile rule.
-        epsilon: largest log error of a qualified listing, of the threshold rule; of both rules,
-            the log error that the confidence is about.
-        paper_gate: open the gate at f_cls = 0.5, as the paper does. Otherwise the percentile rule
-            opens it at the (1 - delta) quantile of the validation part, so that the share is met
-            on listings that training has not seen; the threshold rule always opens it at 0.5.
-    """
-
-    rule: RuleName = RuleName.PERCENTILE
-    delta: float = 0.5
-    epsilon: float = 0.5
-    paper_gate: bool = False
-
-
-def quick_plan(items: int) -> Plan:
-    """Return a plan for thousands of items on a CPU: about a minute on two cores for 3,500.
-
-    The shares of the four parts and the regularisation were chosen by measurement on listings
-    that were not trained on, see docs/method.md. Fewer than 2,500 items get as many steps as
-    2,500.
-    """
-    longer = max(1.0, 2500 / items)
-    warm_up, slower, joint, joint_slower = (round(n * longer) for n in (2, 1, 1, 1))
-    return Plan(
-        epochs=(warm_up, slower, joint, joint_slower),
-        batch_size=256,
-        dropout=0.3,
-        input_dropout=0.3,
-        weight_decay=0.05,
-        members=4,
-        beta=None,
-        keep_best=True,
-        landmarks=LANDMARKS,
-    )
 
 
 def train_bundle(
@@ -161,10 +118,11 @@ def train_bundle(
         plan = plan or quick_plan(len(data.train))
         plan = replace(plan, epochs=epochs or plan.epochs)
         loss = loss_of(objective)
-        network = train_heads(
+        heads = train_heads(
             data, loss, plan, seed, report, checkpoint=checkpoints and checkpoints / _CHECKPOINT
         )
-        calibration = calibrate_heads(network, data, objective)
+        calibration = calibrate_heads(heads, data, objective)
+        network = heads.network
         network.save(folder / HEADS_FILE)
         export_heads(network, folder / HEADS_ONNX_FILE)
         data.snapshot.save(folder / SNAPSHOT_FILE)
@@ -267,104 +225,6 @@ def draw_listings(dataset: Dataset, limit: int | None, seed: int) -> list[Listin
         return dataset.listings
     drawn = np.random.default_rng(seed).permutation(len(dataset.listings))[:limit]
     return [dataset.listings[item] for item in sorted(drawn)]
-
-
-def loss_of(objective: Objective) -> PercentileLoss | ThresholdLoss:
-    """Return Eq. 1 or Eq. 3 with the operator's parameter."""
-    if objective.rule is RuleName.PERCENTILE:
-        return PercentileLoss(delta=objective.delta)
-    return ThresholdLoss(epsilon=objective.epsilon)
-
-
-def train_heads(
-    data: TrainingData,
-    loss: PercentileLoss | ThresholdLoss,
-    plan: Plan,
-    seed: int,
-    report: Report,
-    *,
-    checkpoint: Path | None = None,
-) -> JointNetwork:
-    """Return the joint networks, trained on the training part; on the CPU and in eval mode.
-
-    A training that was killed goes on from `checkpoint`, see `train_joint`.
-
-    Raises:
-        TrainingError: training came to no good end.
-    """
-    rows, held_out = data.rows[data.train], data.rows[data.validation]
-    targets, held_out_targets = data.log_prices[data.train], data.log_prices[data.validation]
-    kernel, inputs = None, rows
-    if plan.landmarks:
-        report("kernel", 0, 1)
-        kernel, left_out = fit_kernel(
-            rows,
-            targets,
-            held_out,
-            held_out_targets,
-            layout=Layout(
-                rows.shape[1] - STATISTICS_WIDTH - len(data.vocabulary),
-                STATISTICS_WIDTH,
-                len(data.vocabulary),
-            ),
-            seed=seed,
-            landmarks=plan.landmarks,
-        )
-        inputs = np.hstack([left_out, rows])
-        report("kernel", 1, 1)
-    torch.manual_seed(seed)
-    network = JointNetwork(
-        rows.shape[1],
-        kernel=kernel,
-        members=plan.members,
-        dropout=plan.dropout,
-        input_dropout=plan.input_dropout,
-    )
-    network.fit_scaling(
-        inputs,
-        float(targets.mean()),
-        statistics=STATISTICS_WIDTH,
-        levels=len(data.vocabulary),
-    )
-    with torch.inference_mode():
-        validation_inputs = network.columns(torch.from_numpy(held_out)).clone()
-    train_joint(
-        network,
-        torch.from_numpy(inputs),
-        torch.from_numpy(targets),
-        validation_inputs,
-        torch.from_numpy(held_out_targets),
-        loss=loss,
-        plan=plan,
-        seed=seed,
-        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
-        progress=report,
-        checkpoint=checkpoint,
-    )
-    return network
-
-
-def calibrate_heads(network: JointNetwork, data: TrainingData, objective: Objective) -> Calibration:
-    """Calibrate on all listings of the validation part, those without a price too.
-
-    Raises:
-        TrainingError: too few accepted listings have a sold price.
-    """
-    part = data.split.validation
-    with torch.inference_mode():
-        found = network(torch.from_numpy(data.rows[part]))
-    prices, scores = (values.numpy().astype(np.float64) for values in found)
-    # a listing without a sound photo is refused before the gate, and counts as refused
-    scores[~data.photos.sound[part]] = -np.inf
-    by_quantile = objective.rule is RuleName.PERCENTILE and not objective.paper_gate
-    return calibrate(
-        prices,
-        scores,
-        data.log_prices[part].astype(np.float64),
-        [data.listings[item].category for item in part],
-        delta=objective.delta if by_quantile else None,
-        epsilon=objective.epsilon,
-    )
 
 
 def _test(pricer: Pricer, data: TrainingData) -> dict[str, JsonValue]:

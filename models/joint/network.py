@@ -126,7 +126,11 @@ class JointNetwork(nn.Module):
         return torch.stack([head(scaled) for head in self.prices])
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
-        price, score = self.heads(self.scale(self.columns(inputs)))
+        return self.of_columns(self.columns(inputs))
+
+    def of_columns(self, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log price and score `[N]` for what `columns` gives `[N, C]`."""
+        price, score = self.heads(self.scale(columns))
         return price + self.target_mean, score
 
     def save(self, path: Path) -> None:

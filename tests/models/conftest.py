@@ -8,8 +8,9 @@ import pytest
 
 from models.dataset.reader import read_dataset
 from models.extractors.cache import FeatureCache
+from models.head_training import Objective
 from models.joint.trainer import Plan
-from models.training import Objective, train_bundle
+from models.training import train_bundle
 
 TINY_PLAN = Plan(
     epochs=(25, 5, 8, 2),

@@ -19,9 +19,10 @@ from models.extractors.tasks.network import NECK_WIDTH, Depth
 from models.extractors.tasks.ranks import alone
 from models.extractors.tasks.tune import Tuning
 from models.feature_training import train_features
+from models.head_training import Objective
 from models.joint.trainer import Plan
 from models.pricer import Pricer
-from models.training import Objective, train_bundle
+from models.training import train_bundle
 
 TUNING = Tuning(depth=Depth.FROZEN, epochs=4)
 

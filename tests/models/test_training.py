@@ -11,10 +11,11 @@ from models.bundle.manifest import RuleName
 from models.dataset.reader import read_dataset
 from models.errors import BundleError, TrainingError
 from models.evaluation.evaluate import evaluate
+from models.head_training import Objective, quick_plan
 from models.joint.checkpoint import Checkpoint
 from models.joint.trainer import PAPER, Plan
 from models.pricer import Pricer
-from models.training import Objective, quick_plan, train_bundle
+from models.training import train_bundle
 from schemas.dataset import LISTING_COLUMNS
 
 Change = Callable[[int, dict[str, str]], None]

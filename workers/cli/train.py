@@ -17,8 +17,9 @@ from models.extractors.tasks.network import Depth
 from models.extractors.tasks.ranks import Ranks, training_ranks
 from models.extractors.tasks.tune import Tuning
 from models.feature_training import train_features
+from models.head_training import Objective
 from models.joint.trainer import PAPER, Plan
-from models.training import Objective, draw_listings, train_bundle
+from models.training import draw_listings, train_bundle
 from workers.cli.metrics_table import metrics_table
 from workers.cli.stages import Stages
 from workers.cli.tasks_table import tasks_table

@@ -11,7 +11,8 @@ from models.dataset.reader import read_dataset
 from models.dataset.rows import Dataset
 from models.extractors.cache import FeatureCache
 from models.extractors.registry import backbone
-from models.training import Objective, train_bundle
+from models.head_training import Objective
+from models.training import train_bundle
 from simulator.market import simulate
 from workers.demo.check import CHECKED_TOPICS, Verdict, check
 from workers.demo.folder import prepare_folder

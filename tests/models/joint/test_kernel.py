@@ -58,29 +58,27 @@ def ridge(
 
 def test_the_columns_are_kernel_ridge_regressions_left_out_by_refitting() -> None:
     rows, prices = market(60, 1)
-    held_out, held_out_prices = market(40, 2)
-    kernel, own = fit_kernel(rows, prices, held_out, held_out_prices, layout=LAYOUT, seed=0)
+    held_out, _ = market(40, 2)
+    kernel, own = fit_kernel(rows, prices, layout=LAYOUT, seed=0)
 
     mean, std = scales(rows)
     among, across = similarity(rows, rows, mean, std), similarity(held_out, rows, mean, std)
-    best = min(
-        PRICE_RIDGES,
-        key=lambda strength: float(
-            np.mean(
-                (across @ (fit := ridge(among, prices, strength))[1:] + fit[0] - held_out_prices)
-                ** 2
+
+    def refitted(strength: float) -> npt.NDArray[np.float64]:
+        """Solve the equations anew without each item, around the mean of all."""
+        left_out = np.empty(60)
+        for item in range(60):
+            others = np.arange(60) != item
+            alpha = np.linalg.solve(
+                among[np.ix_(others, others)] + strength * np.eye(59),
+                prices[others] - prices.mean(),
             )
-        ),
-    )
+            left_out[item] = prices.mean() + among[item, others] @ alpha
+        return left_out
+
+    best = min(PRICE_RIDGES, key=lambda each: float(((refitted(each) - prices) ** 2).mean()))
+    left_out = refitted(best)
     of_price = ridge(among, prices, best)
-    # without an item: the equations are solved anew, around the mean of all
-    left_out = np.empty(60)
-    for item in range(60):
-        others = np.arange(60) != item
-        alpha = np.linalg.solve(
-            among[np.ix_(others, others)] + best * np.eye(59), prices[others] - prices.mean()
-        )
-        left_out[item] = prices.mean() + among[item, others] @ alpha
     of_error = ridge(among, np.abs(prices - left_out), ERROR_RIDGE)
 
     with torch.inference_mode():
@@ -94,9 +92,7 @@ def test_the_columns_are_kernel_ridge_regressions_left_out_by_refitting() -> Non
 def test_a_sample_of_landmarks_foretells_prices_and_which_are_uncertain() -> None:
     rows, prices = market(600, 3)
     held_out, held_out_prices = market(300, 4)
-    kernel, own = fit_kernel(
-        rows, prices, held_out, held_out_prices, layout=LAYOUT, seed=0, landmarks=100
-    )
+    kernel, own = fit_kernel(rows, prices, layout=LAYOUT, seed=0, landmarks=100)
     assert kernel.landmarks.shape == (100, 13)
     with torch.inference_mode():
         found = kernel(torch.from_numpy(held_out)).numpy()
@@ -113,7 +109,7 @@ def test_a_sample_of_landmarks_foretells_prices_and_which_are_uncertain() -> Non
 
 def test_what_is_not_known_is_read_as_the_mean_and_as_no_category() -> None:
     rows, prices = market(80, 5)
-    kernel, _ = fit_kernel(rows, prices, rows[:20], prices[:20], layout=LAYOUT, seed=0)
+    kernel, _ = fit_kernel(rows, prices, layout=LAYOUT, seed=0)
     unknown = rows[:3].copy()
     unknown[:, 7] = np.nan
     unknown[:, 10:] = np.nan
@@ -129,7 +125,7 @@ def test_what_is_not_known_is_read_as_the_mean_and_as_no_category() -> None:
 @pytest.fixture
 def network() -> JointNetwork:
     rows, prices = market(50, 6)
-    kernel, own = fit_kernel(rows, prices, rows[:20], prices[:20], layout=LAYOUT, seed=0)
+    kernel, own = fit_kernel(rows, prices, layout=LAYOUT, seed=0)
     made = JointNetwork(13, kernel=kernel, members=2, hidden=(8, 4))
     made.fit_scaling(np.hstack([own, rows]), float(prices.mean()), statistics=4, levels=3)
     return made.eval()
