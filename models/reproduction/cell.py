@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from models.baselines.compare import all_baselines
@@ -28,12 +27,19 @@ class Conditions:
     """What all trainings of a grid have in common.
 
     Attributes:
-        plan: epochs and regularisation.
+        plan: epochs and regularisation where the networks begin as a kernel's answers.
+        network_plan: the same where they begin with nothing.
         paper_gate: the gate opens at f_cls = 0.5, as in the paper, see `Objective`.
     """
 
     plan: Plan
+    network_plan: Plan
     paper_gate: bool
+
+    def plan_of(self, setting: Setting) -> Plan:
+        """Return the plan of a setting."""
+        plan = self.plan if setting.kernel else self.network_plan
+        return plan if setting.warm_up else without_warm_up(plan)
 
 
 class Outcome(BaseModel):
@@ -78,10 +84,14 @@ def run_cell(
 
 def described(cell: Cell, conditions: Conditions) -> dict[str, JsonValue]:
     """Return all that a cell's outcome depends on besides its data."""
+    setting, plan = cell.setting, conditions.plan_of(cell.setting)
     return {
-        **asdict(cell.setting),
+        "method": setting.method,
+        "rule": setting.rule,
+        "parameter": setting.parameter,
+        "features": setting.features,
         "seed": cell.seed,
-        "plan": {**asdict(conditions.plan), "epochs": list(conditions.plan.epochs)},
+        "plan": {**asdict(plan), "epochs": list(plan.epochs)},
         "paper_gate": conditions.paper_gate,
     }
 
@@ -94,18 +104,15 @@ def _joint(
     progress: Epochs,
 ) -> Measures:
     objective = _objective(cell.setting, conditions)
-    plan = conditions.plan if cell.setting.warm_up else without_warm_up(conditions.plan)
-    network = train_heads(
+    heads = train_heads(
         data,
         loss_of(objective),
-        plan,
+        conditions.plan_of(cell.setting),
         cell.seed,
         lambda _, done, total: progress(done, total),
     )
-    calibration = calibrate_heads(network, data, objective)
-    with torch.inference_mode():
-        found = network(torch.from_numpy(data.rows[data.split.test]))
-    prices, scores = (values.numpy().astype(np.float64) for values in found)
+    calibration = calibrate_heads(heads, data, objective)
+    prices, scores = heads.answers(data.split.test)
     return measure_test(
         data,
         prices,
@@ -142,7 +149,7 @@ def _baseline(
         data,
         delta=delta,
         seed=cell.seed,
-        plan=conditions.plan,
+        plan=conditions.plan_of(cell.setting),
         progress=lambda _, done, total: progress(done, total),
     )
     validation = data.split.validation

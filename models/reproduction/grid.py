@@ -33,6 +33,8 @@ class Setting:
         parameter: delta of the percentile rule, epsilon of the threshold rule.
         features: of the photos.
         warm_up: whether there is a first stage (3.4); without it the second is as much longer.
+        kernel: whether the joint networks begin as the answers of a kernel regression, which is
+            ours; else they begin with nothing, as the paper's do and those of the baselines.
     """
 
     method: str = JOINT
@@ -40,6 +42,7 @@ class Setting:
     parameter: float = MIDDLE
     features: FeatureSet = FeatureSet.PRETRAINED
     warm_up: bool = True
+    kernel: bool = True
 
     def __str__(self) -> str:
         name = "delta" if self.rule is RuleName.PERCENTILE else "epsilon"
@@ -48,6 +51,8 @@ class Setting:
             said.append(self.features)
         if not self.warm_up:
             said.append("no warm-up")
+        if self.method == JOINT and not self.kernel:
+            said.append("no kernel")
         return ", ".join(said)
 
 
@@ -78,11 +83,16 @@ def settings_of(table: int) -> list[Setting]:
             ]
         case 5:
             return [
-                Setting(rule=rule, warm_up=warm_up)
+                Setting(rule=rule, warm_up=warm_up, kernel=False)
                 for rule, warm_up in product(RuleName, (False, True))
             ]
         case 6:
-            return [Setting(method=baseline.name) for baseline in all_baselines()]
+            others = [one.name for one in all_baselines() if one.name != JOINT]
+            return [
+                Setting(),
+                Setting(kernel=False),
+                *(Setting(method=name, kernel=False) for name in others),
+            ]
         case _:
             return []
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -35,6 +36,10 @@ class Work:
     def prepared(self, cell: Cell) -> Prepared:
         """Return the data of a cell."""
         return self.data[cell.setting.features, cell.seed]
+
+    def file(self, cell: Cell) -> Path:
+        """Return where the outcome of a cell lies, or will."""
+        return self.store.path(cell, self.prepared(cell).digest)
 
     def done(self, cell: Cell) -> Outcome | None:
         """Return the outcome of a cell that was trained before."""

@@ -90,7 +90,9 @@ def warm_up_table(outcomes: Outcomes) -> Table:
     paper = [TABLE_5[one.rule, one.warm_up] for one in settings]
     sentences = []
     for rule in RuleName:
-        warm, cold = (Setting(rule=rule, warm_up=warm_up) for warm_up in (True, False))
+        warm, cold = (
+            Setting(rule=rule, warm_up=warm_up, kernel=False) for warm_up in (True, False)
+        )
         lead = (TABLE_5[rule, True], TABLE_5[rule, False])
         sentences += _better("Warm-up", "training without", warm, cold, outcomes, lead)
     return replace(
@@ -109,17 +111,24 @@ def warm_up_table(outcomes: Outcomes) -> Table:
 def baselines_table(outcomes: Outcomes) -> Table:
     """Return Table 6: other ways to price and refuse, at the share of the joint networks."""
     settings = settings_of(6)
-    (joint,) = (one for one in settings if one.method == JOINT)
+    names = [_method(one) for one in settings]
+    joint = settings[: settings.index(Setting(kernel=False)) + 1]
     return replace(
-        _table(settings, outcomes, lambda one: one.method, [None] * len(settings)),
+        _table(settings, outcomes, _method, [None] * len(settings)),
         number=6,
         title="The joint networks and other ways to price and to refuse, delta 0.5",
         sentences=[
-            ahead("Joint", one.method, "MALE", *_pair(joint, one, outcomes, "male"))
-            for one in settings
-            if one.method != JOINT
+            ahead(_method(one).capitalize(), name, "MALE", *_pair(one, other, outcomes, "male"))
+            for one in joint
+            for name, other in zip(names, settings, strict=True)
+            if other not in joint[: joint.index(one) + 1]
         ],
     )
+
+
+def _method(setting: Setting) -> str:
+    plain = setting.method == JOINT and not setting.kernel
+    return f"{setting.method}, no kernel" if plain else setting.method
 
 
 TABLE_BY_NUMBER: Mapping[int, Callable[[Outcomes], Table]] = {

@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,8 @@ import torch
 from models.bundle.manifest import RuleName
 from models.errors import ModelsError, TrainingError
 from models.extractors.tasks.network import NECK_WIDTH
-from models.head_training import train_heads
+from models.head_training import TrainedHeads, train_heads
 from models.joint.losses import ThresholdLoss
-from models.joint.network import JointNetwork
 from models.joint.trainer import Plan
 from models.reproduction.cell import Outcome, without_warm_up
 from models.reproduction.grid import Cell, FeatureSet, Setting
@@ -43,13 +43,12 @@ def cells_in(out: Path) -> dict[str, int]:
 
 def test_every_cell_is_a_file_that_says_what_it_is(made: Any, short: Plan) -> None:
     said = [json.loads(path.read_text()) for path in (made.out / "cells").iterdir()]
-    assert {(one["rule"], one["warm_up"], one["seed"]) for one in said} == {
-        (rule.value, warm_up, seed)
+    assert {(one["rule"], tuple(one["plan"]["epochs"]), one["seed"]) for one in said} == {
+        (rule.value, epochs, seed)
         for rule in RuleName
-        for warm_up in (True, False)
+        for epochs in (short.epochs, without_warm_up(short).epochs)
         for seed in (0, 1)
     }
-    assert {tuple(one["plan"]["epochs"]) for one in said} == {short.epochs}
     assert made.found.trained == len(said) == 8
     assert not (made.out / "data").exists()
 
@@ -65,13 +64,14 @@ def test_table_one_counts_the_parts(made: Any, data: TrainingData) -> None:
 
 
 def test_figures_are_those_of_the_predictions(made: Any, data: TrainingData, short: Plan) -> None:
-    cell = Cell(Setting(rule=RuleName.THRESHOLD, warm_up=False), 0)
+    cell = Cell(Setting(rule=RuleName.THRESHOLD, warm_up=False, kernel=False), 0)
     plan = without_warm_up(short)
     assert plan.epochs == (0, 0, 7, 2)
-    network = train_heads(data, ThresholdLoss(epsilon=0.5), plan, 0, lambda *_: None)
+    heads = train_heads(data, ThresholdLoss(epsilon=0.5), plan, 0, lambda *_: None)
     test = data.split.test
     with torch.inference_mode():
-        prices, scores = (found.numpy() for found in network(torch.from_numpy(data.rows[test])))
+        found = heads.network(torch.from_numpy(data.rows[test]))
+    prices, scores = (values.numpy() for values in found)
     accepted = (scores >= 0) & data.photos.sound[test]
     errors = np.abs(prices - data.log_prices[test])[accepted & ~np.isnan(data.log_prices[test])]
     measures = made.told.outcomes[cell].measures
@@ -85,7 +85,10 @@ def test_figures_are_those_of_the_predictions(made: Any, data: TrainingData, sho
     of_seeds = [made.told.outcomes[Cell(cell.setting, seed)].measures.male for seed in (0, 1)]
     assert male.runs == tuple(of_seeds)
     lead = np.mean(of_seeds) - np.mean(
-        [made.told.outcomes[Cell(Setting(rule=cell.setting.rule), s)].measures.male for s in (0, 1)]
+        [
+            made.told.outcomes[Cell(replace(cell.setting, warm_up=True), s)].measures.male
+            for s in (0, 1)
+        ]
     )
     sentence = next(one for one in table.sentences if "MALE (threshold rule)" in one)
     assert f": {'yes' if lead > 0 else 'no'}, by {abs(lead):.3f} ±" in sentence
@@ -163,7 +166,7 @@ def test_a_killed_process_is_told_and_loses_only_its_cell(
 def test_a_training_that_collapses_is_a_row_with_its_error(
     run: Run, recorder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def collapse(data: TrainingData, loss: object, plan: Plan, *rest: Any) -> JointNetwork:
+    def collapse(data: TrainingData, loss: object, plan: Plan, *rest: Any) -> TrainedHeads:
         if not plan.epochs[0]:
             raise TrainingError("the classification network ended at a trivial answer")
         return train_heads(data, loss, plan, *rest)  # type: ignore[arg-type]

@@ -40,7 +40,7 @@ def market(
 ) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(command, "backbone", lambda _: colour_backbone)
-    monkeypatch.setattr("models.reproduction.reproduce.quick_plan", lambda _: SHORT)
+    monkeypatch.setattr("models.reproduction.reproduce.network_plan", lambda _: SHORT)
     folder: Path = write_market(tmp_path / "few", count=160, seed=4, timed=False).folder
     return folder
 
@@ -55,7 +55,7 @@ def test_tables_are_written_and_a_second_run_finds_them(market: Path, tmp_path: 
     assert list(told["tables"]) == ["1", "5"]
     assert told["tables"]["1"]["total"]["test"] == 16
     assert "4 of 4 trainings are left" in first.stderr
-    assert "4/4 joint, epsilon 0.5, seed 0: " in first.stderr
+    assert "4/4 joint, epsilon 0.5, no kernel, seed 0: " in first.stderr
     assert "quick runs" in (out / "results.md").read_text(encoding="utf-8")
 
     again = run(*arguments)
