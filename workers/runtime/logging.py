@@ -28,6 +28,7 @@ _MAX_ITEMS = 50
 _MAX_DEPTH = 3
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CHATTY = ("PIL", "asyncio", "urllib3")  # their debug messages are of no use to operators
+_TALKATIVE = ("onnx_ir", "onnxscript")  # neither is what these say of every graph they write
 
 
 class _Stderr:
@@ -79,6 +80,8 @@ def configure(
     root.setLevel(number)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(number, logging.INFO))
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
     logging.captureWarnings(True)
     threading.excepthook = _log_thread_death
     structlog.configure(
