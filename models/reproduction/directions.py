@@ -36,7 +36,7 @@ def rises(
         return f"{claim}: {CANNOT_BE_TOLD}."
     change = statistics.fmean(whole)
     ends = f"from {at[0]:g} to {at[-1]:g}"
-    there = f"(the paper: by {paper[-1] - paper[0]:.3f})"
+    there = f"(the paper: it rises by {paper[-1] - paper[0]:.3f})"
     falls = [
         f"falls by {_amount(step)} from {low:g} to {high:g}"
         for step, (low, high) in zip(steps, itertools.pairwise(at), strict=True)

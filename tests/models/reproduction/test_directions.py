@@ -12,7 +12,7 @@ def test_a_measure_that_rises_at_every_step() -> None:
     # differences .10 and .12: mean .11, deviation .0141
     assert said == (
         "MALE rises with delta: yes, at every step, by 0.110 ± 0.014 from 0.3 to 0.7 "
-        "(the paper: by 0.100)."
+        "(the paper: it rises by 0.100)."
     )
 
 
