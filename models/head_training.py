@@ -1,6 +1,6 @@
 """Training of the two networks of 3.3 on data that are ready, and their calibration."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 from models.bundle.manifest import RuleName
 from models.dataset.splits import Indices
 from models.joint.calibration import Calibration, calibrate
-from models.joint.kernel import COLUMNS, LANDMARKS, Layout, Rows, fit_kernel
+from models.joint.kernel import FITTED, LANDMARKS, Layout, ListingColumns, fit_kernel
 from models.joint.losses import PercentileLoss, ThresholdLoss
 from models.joint.network import JointNetwork
 from models.joint.trainer import Plan, train_joint
@@ -95,27 +95,17 @@ def loss_of(objective: Objective) -> PercentileLoss | ThresholdLoss:
 
 @dataclass(frozen=True, slots=True)
 class TrainedHeads:
-    """The joint networks after training, and what their kernel says of items without them.
-
-    Attributes:
-        network: on the CPU, in eval mode.
-        rows: raw columns of all listings `[N, width]`.
-        left_out: leave-one-out answers by number of the listing, of those the kernel was fitted on.
-    """
+    """The joint networks after training: on the CPU, in eval mode; and the columns they read."""
 
     network: JointNetwork
-    rows: Rows
-    left_out: Mapping[int, Rows]
+    columns: ListingColumns
 
     def answers(self, items: Indices) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return log prices and scores `[M]` of listings, as they are for new ones."""
         with torch.inference_mode():
-            columns = self.network.columns(torch.from_numpy(self.rows[items])).clone()
-            for place, item in enumerate(items.tolist()):
-                if item in self.left_out:
-                    columns[place, :COLUMNS] = torch.from_numpy(self.left_out[item])
-            prices, scores = self.network.of_columns(columns)
-        return prices.double().numpy(), scores.double().numpy()
+            found = self.network.of_columns(torch.from_numpy(self.columns.of(items)))
+        prices, scores = (values.double().numpy() for values in found)
+        return prices, scores
 
 
 def train_heads(
@@ -135,39 +125,20 @@ def train_heads(
     Raises:
         TrainingError: training came to no good end.
     """
-    rows, targets = data.rows[data.train], data.log_prices[data.train]
-    kernel, left_out = None, {}
+    columns = ListingColumns(None, data.rows, {})
     if plan.landmarks:
         report("kernel", 0, 1)
-        known = np.concatenate([data.train, data.validation])
-        kernel, own = fit_kernel(
-            data.rows[known],
-            data.log_prices[known],
-            layout=Layout(
-                rows.shape[1] - STATISTICS_WIDTH - len(data.vocabulary),
-                STATISTICS_WIDTH,
-                len(data.vocabulary),
-            ),
-            seed=seed,
-            landmarks=plan.landmarks,
-        )
-        left_out = dict(zip(known.tolist(), own, strict=True))
+        columns = _with_kernel(data, plan.landmarks, seed)
         report("kernel", 1, 1)
-
-    def columns(items: Indices) -> Rows:
-        if kernel is None:
-            return data.rows[items]
-        return np.hstack([[left_out[item] for item in items.tolist()], data.rows[items]])
-
     torch.manual_seed(seed)
     network = JointNetwork(
-        rows.shape[1],
-        kernel=kernel,
+        data.rows.shape[1],
+        kernel=columns.kernel,
         members=plan.members,
         dropout=plan.dropout,
         input_dropout=plan.input_dropout,
     )
-    inputs = columns(data.train)
+    inputs, targets = columns.of(data.train), data.log_prices[data.train]
     network.fit_scaling(
         inputs,
         float(targets.mean()),
@@ -178,7 +149,7 @@ def train_heads(
         network,
         torch.from_numpy(inputs),
         torch.from_numpy(targets),
-        torch.from_numpy(columns(data.validation)),
+        torch.from_numpy(columns.of(data.validation)),
         torch.from_numpy(data.log_prices[data.validation]),
         loss=loss,
         plan=plan,
@@ -187,7 +158,21 @@ def train_heads(
         progress=report,
         checkpoint=checkpoint,
     )
-    return TrainedHeads(network, data.rows, left_out)
+    return TrainedHeads(network, columns)
+
+
+def _with_kernel(data: TrainingData, landmarks: int, seed: int) -> ListingColumns:
+    known = np.concatenate([data.train, data.validation])
+    known = known[np.sort(np.random.default_rng(seed).permutation(len(known))[:FITTED])]
+    levels = len(data.vocabulary)
+    kernel, left_out = fit_kernel(
+        data.rows[known],
+        data.log_prices[known],
+        layout=Layout(data.rows.shape[1] - STATISTICS_WIDTH - levels, STATISTICS_WIDTH, levels),
+        seed=seed,
+        landmarks=landmarks,
+    )
+    return ListingColumns(kernel, data.rows, dict(zip(known.tolist(), left_out, strict=True)))
 
 
 def calibrate_heads(heads: TrainedHeads, data: TrainingData, objective: Objective) -> Calibration:

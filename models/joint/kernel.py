@@ -11,6 +11,7 @@ leverage), so they are as honest as for a new item and cost nothing.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -25,9 +26,11 @@ PRICE, ERROR = range(COLUMNS)
 # Items that others are compared with; beyond as many, a sample of them (Nystroem). A cubic cost:
 # 4,000 take about 20 s on two cores, and 33 MB of a bundle with lite2.
 LANDMARKS = 4000
+FITTED = 30_000  # most items of the fit, a sample of more: 1 GB for each product of theirs
 PRICE_RIDGES = (0.25, 0.5, 1.0)  # the one with the smallest leave-one-out error is taken
 ERROR_RIDGE = 3.0  # errors are noisier than prices
 _JITTER = 1e-6
+_AT_ONCE = 8192  # rows compared with all landmarks: 131 MB
 
 Rows = npt.NDArray[np.float32]
 
@@ -104,6 +107,37 @@ class KernelColumns(nn.Module):
 def _squared_distance(left: Tensor, right: Tensor) -> Tensor:
     squares = (left**2).sum(dim=1)[:, None] + (right**2).sum(dim=1) - 2 * left @ right.t()
     return squares.clamp(min=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ListingColumns:
+    """The columns of listings as they are for new ones, whether a kernel was fitted on them or not.
+
+    Attributes:
+        kernel: or None, which leaves the raw columns.
+        rows: raw columns of all listings `[N, width]`.
+        left_out: leave-one-out answers by number of the listing, of those the kernel was fitted on.
+    """
+
+    kernel: KernelColumns | None
+    rows: Rows
+    left_out: Mapping[int, Rows]
+
+    def of(self, items: npt.NDArray[np.int64]) -> Rows:
+        """Return the columns `[M, C]` of listings."""
+        rows = self.rows[items]
+        if self.kernel is None:
+            return rows
+        columns = np.empty((len(rows), COLUMNS + rows.shape[1]), np.float32)
+        columns[:, COLUMNS:] = rows
+        with torch.inference_mode():
+            for first in range(0, len(rows), _AT_ONCE):
+                part = slice(first, first + _AT_ONCE)
+                columns[part, :COLUMNS] = self.kernel(torch.from_numpy(rows[part])).numpy()
+        for place, item in enumerate(items.tolist()):
+            if item in self.left_out:
+                columns[place, :COLUMNS] = self.left_out[item]
+        return columns
 
 
 def fit_kernel(

@@ -12,6 +12,7 @@ import torch
 from models.bundle.manifest import RuleName
 from models.head_training import Objective, TrainedHeads, calibrate_heads
 from models.joint.calibration import Calibration
+from models.joint.kernel import ListingColumns
 
 
 def as_they_come(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,8 +41,10 @@ def calibrated() -> Callable[..., Calibration]:
             photos=SimpleNamespace(sound=number < 200 - unsound),
             listings=[SimpleNamespace(category="A" if n < 150 else "B") for n in number],
         )
-        network: Any = SimpleNamespace(columns=lambda rows: rows, of_columns=as_they_come)
-        return calibrate_heads(TrainedHeads(network, rows, {}), data, objective)
+        network: Any = SimpleNamespace(of_columns=as_they_come)
+        return calibrate_heads(
+            TrainedHeads(network, ListingColumns(None, rows, {})), data, objective
+        )
 
     return run
 
@@ -77,12 +80,9 @@ def test_ranges_are_of_the_accepted_listings_that_have_a_price(
 
 def test_listings_of_the_kernel_are_judged_by_what_it_says_without_them() -> None:
     rows = np.array([[1.0, 2.0, 7.0], [3.0, 4.0, 8.0]], np.float32)
-
-    def with_kernel(raw: torch.Tensor) -> torch.Tensor:
-        return torch.cat([raw[:, :2] * 10, raw], dim=1)
-
-    network: Any = SimpleNamespace(columns=with_kernel, of_columns=as_they_come)
-    heads = TrainedHeads(network, rows, {1: np.array([0.5, 0.25], np.float32)})
-    prices, scores = heads.answers(np.array([1, 0]))
+    kernel: Any = lambda raw: raw[:, :2] * 10  # noqa: E731
+    columns = ListingColumns(kernel, rows, {1: np.array([0.5, 0.25], np.float32)})
+    network: Any = SimpleNamespace(of_columns=as_they_come)
+    prices, scores = TrainedHeads(network, columns).answers(np.array([1, 0]))
     assert prices.tolist() == [0.5, 10.0]
     assert scores.tolist() == [0.25, 20.0]
