@@ -23,8 +23,8 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from models.dataset.reader import read_dataset
 from models.extractors.registry import backbone
-from models.pricer import Pricer
 from models.head_training import Objective
+from models.pricer import Pricer
 from models.training import train_bundle
 from schemas.cloudevents import encode
 from schemas.image import ImageReference
