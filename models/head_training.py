@@ -119,8 +119,9 @@ def train_heads(
 ) -> TrainedHeads:
     """Train the joint networks on the training part.
 
-    The kernel is fitted on the validation part too: leave-one-out, its answers are as honest there
-    as on the test part. A training that was killed goes on from `checkpoint`, see `train_joint`.
+    The kernel is fitted on the validation part too: each group of listings left out, its answers
+    are as honest there as on the test part. A training that was killed goes on from `checkpoint`,
+    see `train_joint`.
 
     Raises:
         TrainingError: training came to no good end.
@@ -151,6 +152,7 @@ def train_heads(
         torch.from_numpy(targets),
         torch.from_numpy(columns.of(data.validation)),
         torch.from_numpy(data.log_prices[data.validation]),
+        torch.from_numpy(data.split.groups[data.train]),
         loss=loss,
         plan=plan,
         seed=seed,
@@ -168,6 +170,7 @@ def _with_kernel(data: TrainingData, landmarks: int, seed: int) -> ListingColumn
     kernel, left_out = fit_kernel(
         data.rows[known],
         data.log_prices[known],
+        data.split.groups[known],
         layout=Layout(data.rows.shape[1] - STATISTICS_WIDTH - levels, STATISTICS_WIDTH, levels),
         seed=seed,
         landmarks=landmarks,

@@ -157,7 +157,7 @@ def prepare_training(
 
     sales = known_sales(dataset, currency)
     statistics, snapshot, counted, window = _statistics(
-        listings, sales, split.train, currency, seed
+        listings, sales, split.train, split.groups, currency, seed
     )
     categories = [row.category for row in listings]
     vocabulary = category_vocabulary(categories[item] for item in train)
@@ -199,6 +199,7 @@ def _statistics(
     listings: Sequence[ListingRow],
     sales: list[KnownSale],
     train: Indices,
+    groups: Indices,
     currency: str,
     seed: int,
 ) -> tuple[list[Statistics], SalesSnapshot, int, DataWindow | None]:
@@ -221,7 +222,9 @@ def _statistics(
         for sale in sales:
             histograms.apply(sale)
         statistics = [histograms.statistics(row.seller_id, row.category) for row in listings]
-        folds = np.random.default_rng(seed).permutation(len(train)) % FOLDS
+        # a seller's listings are one fold, as they are one part: new listings see none of them
+        fold_of = np.random.default_rng(seed).permutation(groups.max(initial=-1) + 1) % FOLDS
+        folds = fold_of[groups[train]]
         of_train = out_of_fold([listings[item] for item in train], sales, currency, folds.tolist())
         for item, own in zip(train, of_train, strict=True):
             statistics[item] = own

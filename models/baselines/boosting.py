@@ -15,9 +15,9 @@ COMPONENTS = 64  # of the image features: trees go through every column at every
 def boosting() -> PredictedError:
     """Return the baseline: principal components of the features, statistics, levels.
 
-    The price may only rise with the sold prices of the statistics. Those without times leave out
-    the listing's own sale, so they are the lower the more it sold for, and trees, which take
-    every column at any scale, would price by nothing else (R2 of -4.9 on Gumtree).
+    The price may only rise with the sold prices of the statistics: trees take every column at any
+    scale, and made of a trace of the own price in them a price of their own (R2 of -4.9 on
+    Gumtree, with statistics that left out the own sale alone).
     """
     return PredictedError(
         "gradient boosting",

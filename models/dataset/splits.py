@@ -22,12 +22,16 @@ class Split:
 
     `left_out` are those of a later time whose photo an earlier part has: they would be measured
     with what was learnt from them. There are none where there are no times.
+
+    `groups` `[N]` numbers what belongs together within a part: listings of one photo, and without
+    times of one seller. What is left out of a fit to be judged by it is left out with its group.
     """
 
     train: Indices
     validation: Indices
     test: Indices
     left_out: Indices
+    groups: Indices
 
 
 def has_times(listings: Sequence[ListingRow]) -> bool:
@@ -60,11 +64,16 @@ def split_listings(
         test_share: of all listings, in [0, 1).
     """
     if has_times(listings):
+        groups = _connected(photo_keys)
         part = _parts_by_time(listings, photo_keys, validation_share, test_share)
     else:
         groups = _connected(_with_sellers(listings, photo_keys))
         part = _parts_at_random(len(listings), groups, seed, validation_share, test_share)
-    return Split(*(np.flatnonzero(part == number) for number in range(4)))
+    group_of = np.empty(len(listings), dtype=np.int64)
+    for number, items in enumerate(groups):
+        group_of[items] = number
+    train, validation, test, left_out = (np.flatnonzero(part == number) for number in range(4))
+    return Split(train, validation, test, left_out, group_of)
 
 
 def _with_sellers(

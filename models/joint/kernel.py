@@ -5,9 +5,10 @@ of training foretells prices better than the networks of Fig. 5 do, and its erro
 the networks get its two answers as columns and begin as those columns (see `Head`): what training
 adds is what they can do beyond it.
 
-For the items of training themselves the columns are leave-one-out: what the regression without
-that item says. They follow from the one solution in closed form (the residual over one minus the
-leverage), so they are as honest as for a new item and cost nothing.
+For the items of training themselves the columns are what the regression says without them and
+without what belongs to them (a photo twice, a seller's repeats), as new listings have neither in
+the fit. They follow from the one solution in closed form, so they cost little: of one item the
+residual over one minus the leverage, of a group the same with matrices.
 """
 
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ PRICE, ERROR = range(COLUMNS)
 # 4,000 take about 20 s on two cores, and 33 MB of a bundle with lite2.
 LANDMARKS = 4000
 FITTED = 30_000  # most items of the fit, a sample of more: 1 GB for each product of theirs
-PRICE_RIDGES = (0.25, 0.5, 1.0)  # the one with the smallest leave-one-out error is taken
+PRICE_RIDGES = (0.25, 0.5, 1.0)  # the one with the smallest error on what is left out is taken
 ERROR_RIDGE = 3.0  # errors are noisier than prices
 _JITTER = 1e-6
 _AT_ONCE = 8192  # rows compared with all landmarks: 131 MB
@@ -116,7 +117,8 @@ class ListingColumns:
     Attributes:
         kernel: or None, which leaves the raw columns.
         rows: raw columns of all listings `[N, width]`.
-        left_out: leave-one-out answers by number of the listing, of those the kernel was fitted on.
+        left_out: answers without the listing's group, by number of the listing, of those the kernel
+            was fitted on.
     """
 
     kernel: KernelColumns | None
@@ -143,16 +145,18 @@ class ListingColumns:
 def fit_kernel(
     rows: Rows,
     log_prices: npt.NDArray[np.floating],
+    groups: npt.NDArray[np.int64],
     *,
     layout: Layout,
     seed: int,
     landmarks: int = LANDMARKS,
 ) -> tuple[KernelColumns, Rows]:
-    """Fit the regression; return it and its leave-one-out answers `[N, 2]` for the rows.
+    """Fit the regression; return it and its answers `[N, 2]` for the rows, each group left out.
 
     Args:
         rows: raw columns of items with a price `[N, width]`, NaN where not known.
         log_prices: `[N]`, natural log of price in whole units.
+        groups: `[N]` what belongs together, see `Split`; a row without mates has its own number.
         layout: of the columns.
         seed: of the sample where there are more rows than landmarks.
         landmarks: most items to compare with.
@@ -180,12 +184,13 @@ def fit_kernel(
     mean = float(np.mean(log_prices))
     prices = torch.from_numpy(np.asarray(log_prices, dtype=np.float64)) - mean
 
-    tried = [_ridge(training, gram, prices, ridge) for ridge in PRICE_RIDGES]
+    mates = _mates(groups)
+    tried = [_ridge(training, gram, prices, mates, ridge) for ridge in PRICE_RIDGES]
     errors = [float(((without - prices) ** 2).mean()) for _, without in tried]
     of_price, left_out = tried[int(np.argmin(errors))]
     sizes = (prices - left_out).abs()
     usual = float(sizes.mean())
-    of_error, left_out_sizes = _ridge(training, gram, sizes - usual, ERROR_RIDGE)
+    of_error, left_out_sizes = _ridge(training, gram, sizes - usual, mates, ERROR_RIDGE)
 
     coordinates = torch.stack([of_price, of_error], dim=1)
     kernel.weights.copy_(torch.linalg.solve_triangular(root.t(), coordinates, upper=True))
@@ -194,13 +199,30 @@ def fit_kernel(
     return kernel.float().eval(), own.float().numpy()
 
 
-def _ridge(basis: Tensor, gram: Tensor, targets: Tensor, strength: float) -> tuple[Tensor, Tensor]:
-    """Return the weights `[L]` and the leave-one-out predictions `[N]` of a ridge regression."""
+def _mates(groups: npt.NDArray[np.int64]) -> list[Tensor]:
+    """Return the rows of each group that has more than one."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order])) + 1
+    return [torch.from_numpy(rows) for rows in np.split(order, starts) if len(rows) > 1]
+
+
+def _ridge(
+    basis: Tensor, gram: Tensor, targets: Tensor, mates: list[Tensor], strength: float
+) -> tuple[Tensor, Tensor]:
+    """Return the weights `[L]` of a ridge regression, and what it predicts `[N]` for left-out rows.
+
+    With hat matrix H the residuals of rows G, fitted without them, are `(I - H_GG)^-1 r_G`.
+    """
     root = torch.linalg.cholesky(gram + strength * torch.eye(len(gram), dtype=gram.dtype))
     weights = torch.cholesky_solve((basis.t() @ targets)[:, None], root)[:, 0]
-    leverage = (torch.linalg.solve_triangular(root, basis.t(), upper=False) ** 2).sum(dim=0)
+    half = torch.linalg.solve_triangular(root, basis.t(), upper=False)
     residuals = targets - basis @ weights
-    return weights, targets - residuals / (1 - leverage).clamp(min=1e-6)
+    without = residuals / (1 - (half**2).sum(dim=0)).clamp(min=1e-6)
+    for rows in mates:
+        of_rows = half[:, rows]
+        kept = torch.eye(len(rows), dtype=half.dtype) - of_rows.t() @ of_rows
+        without[rows] = torch.linalg.solve(kept, residuals[rows])
+    return weights, targets - without
 
 
 def _fit_scale(kernel: KernelColumns, rows: Tensor) -> None:

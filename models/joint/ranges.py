@@ -59,7 +59,8 @@ def calibrate_ranges(
 
     Split-conformal: of n absolute errors that training has not seen, each divided by the spread
     at its score, the one of rank `ceil((n + 1) probability)` holds for a new item of the same
-    group with at least that probability, whatever the spread. Groups are disjoint (Mondrian):
+    group with at least that probability, if the spread is not of the same errors. It is, and
+    smooth: what it then holds is measured (docs/decisions/0035). Groups are disjoint (Mondrian):
     starting at the deepest level, a path that has `min_group` items becomes a group, and the
     items of other paths go one level up. So the groups depend on how many items there are, never
     on their errors.

@@ -38,7 +38,7 @@ class Plan:
         weight_decay: decoupled from the gradient (AdamW); 0 is Adam, as in the paper.
         members: heads of the price network. With 1 the classification network learns from
             errors on items that the price network was trained on, as the paper has it. With
-            M > 1 each head leaves out every M-th item, and an item is judged by the error of
+            M > 1 each head leaves out every M-th group, and an item is judged by the error of
             the head that left it out; the price is the mean of the heads.
         beta: weight of the missing share in Eq. 1 and Eq. 3; the paper's figure is not known.
             It is in the units of a squared error: far below that of the items to be accepted,
@@ -90,6 +90,7 @@ def train_joint(
     targets: Tensor,
     validation_inputs: Tensor,
     validation_targets: Tensor,
+    groups: Tensor | None = None,
     *,
     loss: PercentileLoss | ThresholdLoss,
     plan: Plan,
@@ -108,6 +109,7 @@ def train_joint(
         targets: natural log of the sold prices `[N]`, in whole currency units.
         validation_inputs: the same of the validation part `[M, C]`: `network.columns`.
         validation_targets: `[M]`.
+        groups: `[N]` what belongs together and is left out by the same member; by default nothing.
         loss: Eq. 1 or Eq. 3; its `beta` is set here.
         plan: epochs and regularisation.
         seed: of batches and dropout; on a CPU the same seed gives the same weights.
@@ -124,12 +126,16 @@ def train_joint(
             Or the checkpoint cannot be written.
     """
     torch.manual_seed(seed)
-    of_all = _identity(network, inputs, targets, loss, plan, seed, device) if checkpoint else ""
+    if groups is None:
+        groups = torch.arange(len(targets))
+    of_all = (
+        _identity(network, inputs, targets, groups, loss, plan, seed, device) if checkpoint else ""
+    )
     network.to(device)
     items = Items(
         resident(network, inputs, device),
         targets.to(device) - network.target_mean,
-        torch.arange(len(targets), device=device) % plan.members,
+        groups.to(device) % plan.members,
     )
     best = BestPrice(
         network,
@@ -274,6 +280,7 @@ def _identity(
     network: JointNetwork,
     inputs: Tensor,
     targets: Tensor,
+    groups: Tensor,
     loss: PercentileLoss | ThresholdLoss,
     plan: Plan,
     seed: int,
@@ -283,7 +290,9 @@ def _identity(
     rows = inputs[:: max(1, len(inputs) // 1000)]
     settings = (type(loss).__name__, loss.delta, getattr(loss, "epsilon", None), plan, seed)
     where = (device.type, multiplied_in(device), torch.__version__)
-    return digest(*network.state_dict().values(), inputs.shape, rows, targets, *settings, *where)
+    return digest(
+        *network.state_dict().values(), inputs.shape, rows, targets, groups, *settings, *where
+    )
 
 
 def _check_coverage(reached: float, loss: PercentileLoss | ThresholdLoss) -> None:

@@ -12,7 +12,7 @@ from models.errors import ModelsError
 from models.reproduction.cell import Conditions, Outcome, described
 from models.reproduction.grid import Cell
 
-FORMAT = 1  # raise it when a cell of the same configuration is measured in another way
+FORMAT = 2  # raise it when a cell of the same configuration is measured in another way
 
 
 class CellStore:

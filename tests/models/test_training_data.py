@@ -126,3 +126,14 @@ def test_prices_are_checked_of_the_listings_that_are_used() -> None:
     same = [replace(row, price_minor=row.price_minor and 7) for row in dataset.listings]
     with pytest.raises(DatasetError, match="all prices are the same"):
         check_prices(dataset, same)
+
+
+def test_without_times_no_listing_sees_its_seller_in_any_part() -> None:
+    dataset, photos = market(timed=False)
+    listings = [
+        replace(row, seller_id=f"s{number // 4}") for number, row in enumerate(dataset.listings)
+    ]
+    data = prepare_training(replace(dataset, listings=listings), listings, photos, seed=1)
+    for part in (data.train, data.validation, data.split.test):
+        assert {data.statistics[item].seller.count for item in part} == {0}
+    assert data.statistics[data.train[0]].category.count > 0

@@ -14,6 +14,11 @@ from models.pricer import Pricer
 from workers.cli.metrics_table import metrics_table
 from workers.cli.stages import Stages
 
+_SEEN = (
+    "note: the bundle learnt from a dataset of this name. Listings that it learnt from are "
+    "answered better than new ones; `secondsight train` prints the figures of those kept apart."
+)
+
 
 def evaluate(
     bundle: Annotated[Path, typer.Option(help="Folder of the bundle.")],
@@ -40,6 +45,8 @@ def evaluate(
             cache=FeatureCache(),
             progress=lambda done, total: stages("photos", done, total),
         )
+    if rows.name == pricer.bundle.manifest.source.dataset:
+        typer.echo(_SEEN, err=True)
     if predictions is not None:
         write_predictions(predictions, found.predictions, pricer.currency)
     for skipped in rows.skipped:

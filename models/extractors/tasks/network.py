@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from models.extractors.protocol import DivisibleBackbone
 
 NECK_WIDTH = 256
-MIN_STATISTICS_BATCH = 32  # below it the statistics of a batch are noise
 
 
 class Depth(StrEnum):
@@ -58,21 +57,18 @@ class TaskNetwork(nn.Module):
         self.width = width
         self.cut = tail.requires_grad_(True)
         self.last = nn.Linear(width, outputs)
-        self._depth = depth
 
     def forward(self, activations: Tensor) -> Tensor:
         """Return the outputs."""
         outputs: Tensor = self.last(self.cut(activations))
         return outputs
 
-    def prepare_training(self, batch_size: int) -> None:
-        """Set training mode, but keep the pretrained batch-norm statistics unless all is tuned.
+    def prepare_training(self) -> None:
+        """Set training mode, but keep the pretrained batch-norm statistics.
 
-        Few photos on frozen early layers say less about the statistics than ImageNet did.
+        A batch says less about them than ImageNet did, and a process of several sees but a share.
         """
         self.train()
-        if self._depth is Depth.ALL and batch_size >= MIN_STATISTICS_BATCH:
-            return
         for module in self.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()

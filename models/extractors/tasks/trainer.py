@@ -218,7 +218,7 @@ class _Run:
             (self._seed, number),
             self._device,
         )
-        self._network.prepare_training(min(self._plan.micro_batch, len(parts[0][0])))
+        self._network.prepare_training()
         sum_of_losses = torch.zeros((), device=self._device)
         for step, (batch, of_batch) in enumerate(zip(batches, parts, strict=True)):
             self._set_rate(number * steps + step, total)

@@ -201,6 +201,7 @@ def _key(
     """Name a training by all that its result depends on."""
     said = [backbone.fingerprint, depth, labels.task, labels.classes, asdict(plan), seed]
     said += [[str(digest) for digest in of_listing] for of_listing in subjects.digests]
+    said += [len(of_listing) for of_listing in subjects.photos]  # those without a fault
     digest = hashlib.sha256(json.dumps(said).encode())
     for values in (labels.targets, subjects.train, subjects.validation):
         digest.update(values.tobytes())

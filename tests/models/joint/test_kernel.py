@@ -56,34 +56,44 @@ def ridge(
     return np.concatenate([[mean], alpha])
 
 
-def test_the_columns_are_kernel_ridge_regressions_left_out_by_refitting() -> None:
+def refitted(
+    among: npt.NDArray[np.float64],
+    targets: npt.NDArray[np.float64],
+    groups: npt.NDArray[np.int64],
+    strength: float,
+) -> npt.NDArray[np.float64]:
+    """Solve the equations anew without each group, around the mean of all."""
+    left_out = np.empty(len(targets))
+    mean = targets.mean()
+    for group in np.unique(groups):
+        own, others = groups == group, groups != group
+        system = among[np.ix_(others, others)] + strength * np.eye(int(others.sum()))
+        left_out[own] = mean + among[np.ix_(own, others)] @ np.linalg.solve(
+            system, targets[others] - mean
+        )
+    return left_out
+
+
+@pytest.mark.parametrize("together", [1, 3])
+def test_the_columns_are_kernel_ridge_regressions_left_out_by_refitting(together: int) -> None:
     rows, prices = market(60, 1)
     held_out, _ = market(40, 2)
-    kernel, own = fit_kernel(rows, prices, layout=LAYOUT, seed=0)
+    groups = np.random.default_rng(0).permutation(60) // together
+    kernel, own = fit_kernel(rows, prices, groups, layout=LAYOUT, seed=0)
 
     mean, std = scales(rows)
     among, across = similarity(rows, rows, mean, std), similarity(held_out, rows, mean, std)
-
-    def refitted(strength: float) -> npt.NDArray[np.float64]:
-        """Solve the equations anew without each item, around the mean of all."""
-        left_out = np.empty(60)
-        for item in range(60):
-            others = np.arange(60) != item
-            alpha = np.linalg.solve(
-                among[np.ix_(others, others)] + strength * np.eye(59),
-                prices[others] - prices.mean(),
-            )
-            left_out[item] = prices.mean() + among[item, others] @ alpha
-        return left_out
-
-    best = min(PRICE_RIDGES, key=lambda each: float(((refitted(each) - prices) ** 2).mean()))
-    left_out = refitted(best)
-    of_price = ridge(among, prices, best)
-    of_error = ridge(among, np.abs(prices - left_out), ERROR_RIDGE)
+    tried = [refitted(among, prices, groups, strength) for strength in PRICE_RIDGES]
+    best = int(np.argmin([((found - prices) ** 2).mean() for found in tried]))
+    of_price = ridge(among, prices, PRICE_RIDGES[best])
+    sizes = np.abs(prices - tried[best])
+    of_error = ridge(among, sizes, ERROR_RIDGE)
 
     with torch.inference_mode():
         found = kernel(torch.from_numpy(held_out)).numpy()
-    np.testing.assert_allclose(own[:, 0], left_out, atol=2e-4)
+    np.testing.assert_allclose(own[:, 0], tried[best], atol=2e-4)
+    left_out_sizes = refitted(among, sizes, groups, ERROR_RIDGE)
+    np.testing.assert_allclose(own[:, 1], np.maximum(0, left_out_sizes), atol=2e-4)
     np.testing.assert_allclose(found[:, 0], across @ of_price[1:] + of_price[0], atol=2e-4)
     expected = np.maximum(0, across @ of_error[1:] + of_error[0])
     np.testing.assert_allclose(found[:, 1], expected, atol=2e-4)
@@ -92,7 +102,7 @@ def test_the_columns_are_kernel_ridge_regressions_left_out_by_refitting() -> Non
 def test_a_sample_of_landmarks_foretells_prices_and_which_are_uncertain() -> None:
     rows, prices = market(600, 3)
     held_out, held_out_prices = market(300, 4)
-    kernel, own = fit_kernel(rows, prices, layout=LAYOUT, seed=0, landmarks=100)
+    kernel, own = fit_kernel(rows, prices, np.arange(600), layout=LAYOUT, seed=0, landmarks=100)
     assert kernel.landmarks.shape == (100, 13)
     with torch.inference_mode():
         found = kernel(torch.from_numpy(held_out)).numpy()
@@ -109,7 +119,7 @@ def test_a_sample_of_landmarks_foretells_prices_and_which_are_uncertain() -> Non
 
 def test_what_is_not_known_is_read_as_the_mean_and_as_no_category() -> None:
     rows, prices = market(80, 5)
-    kernel, _ = fit_kernel(rows, prices, layout=LAYOUT, seed=0)
+    kernel, _ = fit_kernel(rows, prices, np.arange(80), layout=LAYOUT, seed=0)
     unknown = rows[:3].copy()
     unknown[:, 7] = np.nan
     unknown[:, 10:] = np.nan
@@ -125,7 +135,7 @@ def test_what_is_not_known_is_read_as_the_mean_and_as_no_category() -> None:
 @pytest.fixture
 def network() -> JointNetwork:
     rows, prices = market(50, 6)
-    kernel, own = fit_kernel(rows, prices, layout=LAYOUT, seed=0)
+    kernel, own = fit_kernel(rows, prices, np.arange(50), layout=LAYOUT, seed=0)
     made = JointNetwork(13, kernel=kernel, members=2, hidden=(8, 4))
     made.fit_scaling(np.hstack([own, rows]), float(prices.mean()), statistics=4, levels=3)
     return made.eval()

@@ -53,6 +53,15 @@ def test_every_cell_is_a_file_that_says_what_it_is(made: Any, short: Plan) -> No
     assert not (made.out / "data").exists()
 
 
+def test_a_folder_of_data_that_was_there_before_stays(
+    run: Run, recorder: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "listings.csv").write_text("mine")
+    run(tmp_path, recorder)
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["listings.csv"]
+
+
 def test_table_one_counts_the_parts(made: Any, data: TrainingData) -> None:
     table = made.found.tables[0]
     rows = {name: [cell.mean for cell in cells] for name, cells in table.rows}
