@@ -1,7 +1,7 @@
 """Training of the two networks of 3.3 on data that are ready, and their calibration."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +48,8 @@ def network_plan(items: int) -> Plan:
     The shares of the four parts and the regularisation were chosen by measurement on listings
     that were not trained on. Fewer than 2,500 items get as many steps as 2,500.
     """
-    longer = max(1.0, 2500 / items)
-    warm_up, slower, joint, joint_slower = (round(n * longer) for n in (14, 8, 4, 2))
     return Plan(
-        epochs=(warm_up, slower, joint, joint_slower),
+        epochs=_lengthened((14, 8, 4, 2), items),
         batch_size=256,
         dropout=0.1,
         input_dropout=0.2,
@@ -65,25 +63,23 @@ def network_plan(items: int) -> Plan:
 def quick_plan(items: int) -> Plan:
     """Return the plan for thousands of items on a CPU: half a minute on two cores for 3,500.
 
-    The networks begin as the kernel columns, so they need few epochs.
-
-    The shares of the four parts and the regularisation were chosen by measurement on listings
-    that were not trained on, see docs/method.md. Fewer than 2,500 items get as many steps as
-    2,500.
+    That of `network_plan`, but the networks begin as the kernel columns, so they need few epochs
+    and are held back more; see docs/method.md.
     """
-    longer = max(1.0, 2500 / items)
-    warm_up, slower, joint, joint_slower = (round(n * longer) for n in (2, 1, 1, 1))
-    return Plan(
-        epochs=(warm_up, slower, joint, joint_slower),
-        batch_size=256,
+    return replace(
+        network_plan(items),
+        epochs=_lengthened((2, 1, 1, 1), items),
         dropout=0.3,
         input_dropout=0.3,
         weight_decay=0.05,
-        members=4,
-        beta=None,
-        keep_best=True,
         landmarks=LANDMARKS,
     )
+
+
+def _lengthened(epochs: tuple[int, int, int, int], items: int) -> tuple[int, int, int, int]:
+    longer = max(1.0, 2500 / items)
+    first, second, third, fourth = (round(count * longer) for count in epochs)
+    return first, second, third, fourth
 
 
 def loss_of(objective: Objective) -> PercentileLoss | ThresholdLoss:
