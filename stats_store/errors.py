@@ -25,12 +25,20 @@ class SaleConflictError(StatsStoreError):
     """A sale has the ids of a known one and other content; it was not applied."""
 
 
+class CorruptCheckpointError(StatsStoreError):
+    """A checkpoint is damaged, cut short, or another one than it is said to be."""
+
+
 class StoreUnusableError(StatsStoreError):
     """A store on disk cannot be used as it is; nothing in it was changed."""
 
 
 class StoreLockedError(StoreUnusableError):
     """Another process has the store open."""
+
+
+class StoreClosedError(StoreUnusableError):
+    """The store was closed meanwhile."""
 
 
 class StoreMismatchError(StoreUnusableError):

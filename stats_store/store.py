@@ -64,6 +64,7 @@ class PartitionStore:
         """Use a backend that holds a store of this partition; `open` is for a folder."""
         check_identity(backend, partition)
         self.partition = partition
+        self.closed = False
         self._backend = backend
         self._histograms = HistogramTable(backend, kept=cached_histograms)
         self._sales = SaleTable(backend)
@@ -315,8 +316,20 @@ class PartitionStore:
                 self._unpublished.add(_HISTOGRAM + name)
         self._unpublished_at_commit = frozenset(self._unpublished)
 
+    def copy_to(self, folder: Path) -> None:
+        """Write all that is committed, as of one moment, to a new folder, for `open`.
+
+        The one call that another thread may make at any time.
+
+        Raises:
+            StoreClosedError: the store is closed.
+            StoreUnusableError: the copy cannot be written.
+        """
+        self._backend.copy_to(folder)
+
     def close(self) -> None:
         """Release the store; what was not committed is lost."""
+        self.closed = True
         self._backend.close()
 
     def _to_change(self, name: bytes) -> PriceHistogram:

@@ -1,7 +1,10 @@
 """Entries in a dict."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
+from stats_store.backend.options import RocksDBOptions
+from stats_store.backend.rocksdb import RocksDBBackend
 from stats_store.changelog import Change
 
 
@@ -26,6 +29,10 @@ class MemoryBackend:
                 self._entries.pop(key, None)
             else:
                 self._entries[key] = value
+
+    def copy_to(self, folder: Path) -> None:
+        """Write all entries as of one moment to a new folder, for `RocksDBBackend.open`."""
+        RocksDBBackend.open(folder, RocksDBOptions(), list(self._entries.items())).close()
 
     def close(self) -> None:
         """Leave the entries to the next user."""

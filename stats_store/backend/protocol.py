@@ -1,6 +1,7 @@
 """What a store needs of the place that keeps its entries."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Protocol
 
 from stats_store.changelog import Change
@@ -21,6 +22,15 @@ class Backend(Protocol):
 
     def write(self, changes: Iterable[Change]) -> None:
         """Apply changes: all of them, or after a crash or an error none."""
+
+    def copy_to(self, folder: Path) -> None:
+        """Write all entries as of one moment to a new folder, for `RocksDBBackend.open`.
+
+        The only call that may come from another thread, also while others are made.
+
+        Raises:
+            StoreClosedError: `close` was called before.
+        """
 
     def close(self) -> None:
         """Release the entries to the next user. Nothing may be called after it."""

@@ -1,16 +1,25 @@
 """Entries in RocksDB, one column family by first byte of the key."""
 
+import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
-from rocksdict import Rdict, WriteBatch, WriteOptions
+from rocksdict import AccessType, Checkpoint, Rdict, WriteBatch, WriteOptions
 
 from stats_store.backend.options import RocksDBOptions
 from stats_store.changelog import Change, Family
-from stats_store.errors import StoreLockedError, StoreMismatchError, StoreUnusableError
+from stats_store.errors import (
+    StoreClosedError,
+    StoreLockedError,
+    StoreMismatchError,
+    StoreUnusableError,
+)
 
 _COLUMN_FAMILIES = {family.value[0]: family.name.lower() for family in Family}
+_FLUSHING = ("rocksdb.num-immutable-mem-table", "rocksdb.mem-table-flush-pending")
+_FLUSH_PATIENCE_S = 30.0
 _RESTORE = "move the folder away, and the state is restored from the changelog"
 
 
@@ -31,6 +40,7 @@ class RocksDBBackend:
             byte: database.get_column_family_handle(name) for byte, name in _COLUMN_FAMILIES.items()
         }
         self._write_options = WriteOptions()
+        self._copying = threading.Lock()
 
     @classmethod
     def open(cls, folder: Path, options: RocksDBOptions, first: Iterable[Change]) -> Self:
@@ -113,12 +123,64 @@ class RocksDBBackend:
         except Exception as error:
             raise _unusable(self._folder, error) from error
 
+    def copy_to(self, folder: Path) -> None:
+        """Write all entries as of one moment to a new folder, by links where it is near.
+
+        May be called from another thread; `close` waits for it.
+
+        Raises:
+            StoreClosedError: it was closed before.
+            StoreUnusableError: the copy cannot be written.
+        """
+        with self._copying:
+            if not self._maps:
+                raise StoreClosedError(f"{self._folder} was closed before it could be copied")
+            try:
+                self._flush()
+                Checkpoint(self._database).create_checkpoint(str(folder))
+            except Exception as error:
+                raise _unusable(self._folder, error) from error
+
+    def _flush(self) -> None:
+        # Making a checkpoint flushes too, but lets no other thread run meanwhile: 0.1 s with a
+        # full write buffer. What this leaves to it takes 0.04 s.
+        for each in self._maps.values():
+            each.flush(wait=False)
+        deadline = time.monotonic() + _FLUSH_PATIENCE_S
+        while time.monotonic() < deadline and any(
+            each.property_int_value(name) for each in self._maps.values() for name in _FLUSHING
+        ):
+            time.sleep(0.005)
+
+    @staticmethod
+    def peek(folder: Path, key: bytes) -> bytes | None:
+        """Return the value of a key in a folder that nobody has open, without changing it.
+
+        Raises:
+            StoreUnusableError: it is damaged or no store.
+        """
+        options = RocksDBOptions().to_rocksdict()
+        families = dict.fromkeys(_COLUMN_FAMILIES.values(), options)
+        try:
+            database = Rdict(
+                str(folder),
+                options,
+                column_families=families,
+                access_type=AccessType.read_only(),
+            )
+            value: bytes | None = database.get_column_family(_COLUMN_FAMILIES[key[0]]).get(key)
+            database.close()
+        except Exception as error:
+            raise _unusable(folder, error) from error
+        return value
+
     def close(self) -> None:
         """Flush the info log, release the lock."""
-        # The lock is held as long as anything refers to the database.
-        self._maps.clear()
-        self._handles.clear()
-        self._database.close()
+        with self._copying:
+            # The lock is held as long as anything refers to the database.
+            self._maps.clear()
+            self._handles.clear()
+            self._database.close()
 
 
 def _open(folder: Path, options: RocksDBOptions) -> Rdict:

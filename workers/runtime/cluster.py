@@ -3,7 +3,13 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
@@ -61,6 +67,21 @@ def co_partitions(options: Options, topics: Iterable[str]) -> int:
     return next(iter(numbers.values()))
 
 
+def topic_name_for_ever(options: Options, topic: str) -> str:
+    """Return a name of a topic that no other has: not one of another cluster, nor a later one.
+
+    Raises:
+        WorkersError: the cluster does not answer.
+    """
+    admin = AdminClient(options)
+    try:
+        cluster = admin.list_topics(topic, timeout=_TIMEOUT_S).cluster_id
+        answer = admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_S)
+        return f"{topic}@{cluster}@{answer[topic].result().topic_id}"
+    except KafkaException as error:
+        raise WorkersError(f"no good answer from Kafka: {error.args[0].str()}") from error
+
+
 def high_watermarks(
     options: Options, places: Sequence[tuple[str, int]]
 ) -> Mapping[tuple[str, int], int]:
@@ -69,11 +90,28 @@ def high_watermarks(
     Raises:
         WorkersError: the cluster does not answer.
     """
+    return _offsets(options, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+
+def low_watermarks(
+    options: Options, places: Sequence[tuple[str, int]]
+) -> Mapping[tuple[str, int], int]:
+    """Return the first offset of each (topic, partition) that was not deleted.
+
+    Raises:
+        WorkersError: the cluster does not answer.
+    """
+    return _offsets(options, places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+
+
+def _offsets(
+    options: Options, places: Sequence[tuple[str, int]], which: OffsetSpec
+) -> Mapping[tuple[str, int], int]:
     admin = AdminClient(options)
     deadline = time.monotonic() + _TIMEOUT_S
     while True:
         answers = admin.list_offsets(
-            {TopicPartition(*place): OffsetSpec.latest() for place in places},  # type: ignore[no-untyped-call]
+            {TopicPartition(*place): which for place in places},
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=_TIMEOUT_S,
         )

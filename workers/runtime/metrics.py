@@ -213,6 +213,41 @@ class StatsMetrics:
             "Seconds to restore a partition's state",
             buckets=(*_SECONDS, 60, 300, 1_800),
         )
+        self.restore_share = meter.gauge(
+            "restore_share",
+            "How much of a source is read: 0 to 1; source: changelog, checkpoint",
+            "partition",
+            "source",
+        )
+        self.restore_left = meter.gauge(
+            "restore_left",
+            "What is left to read of a source: offsets of the changelog, bytes of the checkpoint",
+            "partition",
+            "source",
+        )
+        self.checkpoints = meter.counter(
+            "checkpoints_total",
+            "Checkpoints: made, failed (tried again), fetched, refused (damaged, passed over)",
+            "outcome",
+        )
+        self.checkpoint_seconds = meter.histogram(
+            "checkpoint_seconds",
+            "Seconds to make and ship a checkpoint",
+            buckets=(*_SECONDS, 60, 300, 1_800),
+        )
+        self.checkpoint_bytes = meter.gauge(
+            "checkpoint_bytes", "Bytes of the last checkpoint made", "partition"
+        )
+        self.standby_records = meter.counter(
+            "standby_records_total", "Changelog records followed for partitions of other workers"
+        )
+        self.standby_lag = meter.gauge(
+            "standby_lag_records",
+            "Changelog records that a followed partition is behind; 0 when it can take over",
+            "partition",
+        )
+        for outcome in ("made", "failed", "fetched", "refused"):
+            self.checkpoints.labels(outcome)
 
 
 class SuggestMetrics:

@@ -156,6 +156,22 @@ class Settings(BaseSettings):
         "How often a partition publishes its part of the category and global statistics.",
         ge=10, le=3_600_000,
     )  # fmt: skip
+    checkpoint_url: str | None = _setting(
+        "Statistics", "folder or address", None,
+        "Where checkpoints of the state are shipped and fetched from: a folder that all workers "
+        "see, or `s3://bucket/prefix` (needs the extra `s3`). Not set: none are made.",
+    )  # fmt: skip
+    checkpoint_interval_ms: int = _setting(
+        "Statistics", "ms", 900_000,
+        "How often a checkpoint of each partition is made, if anything is new. Each ships the "
+        "whole state of the partition.",
+        ge=1_000, le=86_400_000,
+    )  # fmt: skip
+    standby: Literal["all"] | Annotated[int, Field(ge=0, le=4_096)] = _setting(
+        "Statistics", "partitions", 0,
+        "Partitions of other workers whose changelog this one follows into stores of its own, to "
+        "take them over in seconds: a number, or `true` for all. Each takes the disk of its state.",
+    )  # fmt: skip
 
     # Suggestions
     bundle: Path | None = _setting(
@@ -269,6 +285,17 @@ class Settings(BaseSettings):
         options = kafka_options.parse(value)
         kafka_options.check(options)
         return options
+
+    @field_validator("checkpoint_url")
+    @classmethod
+    def _checkpoint_folder(cls, value: str | None) -> str | None:
+        return value if value is None or "://" in value else str(_absolute(Path(value)))
+
+    @field_validator("standby", mode="before")
+    @classmethod
+    def _standby(cls, value: object) -> object:
+        words = {"true": "all", "false": 0}
+        return words.get(str(value).lower(), value)
 
     @field_validator("image_file_roots", "image_hosts", "image_ports", mode="before")
     @classmethod

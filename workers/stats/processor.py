@@ -44,7 +44,8 @@ class StatsProcessor:
 
     Args:
         router: sends strays to their seller's partition.
-        open_store: opens the store of a partition.
+        open_store: opens the store of a partition; its second argument says whether to hurry,
+            since the partition was revoked.
         restore: brings a store up to date with its changelog; its second argument says whether
             to stop early.
         partials: the other partitions' parts of category and global statistics.
@@ -58,7 +59,7 @@ class StatsProcessor:
         self,
         *,
         router: SellerRouter,
-        open_store: Callable[[int], PartitionStore],
+        open_store: Callable[[int, Callable[[], bool]], PartitionStore],
         restore: Callable[[PartitionStore, Callable[[], bool]], None],
         partials: PartialsFollower,
         metrics: StatsMetrics,
@@ -84,9 +85,13 @@ class StatsProcessor:
     def assigned(self, partition: int) -> Mapping[str, int]:
         """Open the partition's store, bring it up to date, and say where its inputs go on."""
         self._wanted.add(partition)
-        store = self._open_store(partition)
+
+        def cancelled() -> bool:
+            return partition not in self._wanted
+
+        store = self._open_store(partition, cancelled)
         try:
-            self._restore(store, lambda: partition not in self._wanted)
+            self._restore(store, cancelled)
             positions = {topic: store.position(topic) for topic in ACCEPTED}
         except BaseException:
             store.close()

@@ -1,5 +1,10 @@
 """The stats worker as a process: settings, stores and clients, wired."""
 
+import uuid
+import zlib
+from contextlib import ExitStack
+from pathlib import Path
+
 from prometheus_client import CollectorRegistry
 
 from schemas.topics import (
@@ -12,14 +17,18 @@ from schemas.topics import (
 from stats_store.backend.options import RocksDBOptions
 from stats_store.errors import StatsStoreError
 from stats_store.store import PartitionStore
-from workers.runtime.cluster import co_partitions
+from workers.runtime.cluster import co_partitions, high_watermarks, topic_name_for_ever
 from workers.runtime.metrics import RoutingMetrics, StatsMetrics, new_registry
 from workers.runtime.routing import SellerRouter
 from workers.runtime.service import client_options, run_worker
 from workers.runtime.settings import Settings
+from workers.stats.checkpoint_storage import CheckpointStorage
+from workers.stats.checkpoints import Checkpointer
+from workers.stats.opening import StoreOpener
 from workers.stats.partials import PartialsFollower
 from workers.stats.processor import StatsProcessor
 from workers.stats.restore import Restorer
+from workers.stats.standby import Standby
 
 INPUTS = (TRANSACTIONS, LISTING_CREATED)
 OUTPUTS = (LISTING_ENRICHED, STATS_CHANGELOG, STATS_PARTIALS)
@@ -41,23 +50,66 @@ def run_stats(settings: Settings) -> None:
     partials = PartialsFollower(
         options.log_reader(), topic=settings.topic(STATS_PARTIALS), partitions=partitions
     )
+    changelog = settings.topic(STATS_CHANGELOG)
+    changelog_name = topic_name_for_ever(options.common(), changelog)
+    storage = (
+        None if settings.checkpoint_url is None else CheckpointStorage(settings.checkpoint_url)
+    )
     stores = settings.data_dir / "stats"
 
-    def open_store(partition: int) -> PartitionStore:
-        return PartitionStore.open(stores / str(partition), partition, options=RocksDBOptions())
+    def open_at(folder: Path, partition: int) -> PartitionStore:
+        return PartitionStore.open(folder, partition, options=RocksDBOptions())
 
-    partials.start()
-    try:
+    def end_of(partition: int) -> int:
+        place = changelog, partition
+        return high_watermarks(options.common(), [place])[place]
+
+    opener = StoreOpener(
+        stores,
+        open_at=open_at,
+        storage=storage,
+        changelog=changelog_name,
+        ends=end_of,
+        metrics=metrics,
+    )
+    standby = Standby(
+        options,
+        changelog=changelog,
+        open_store=opener,
+        order=_rotated(partitions, settings.instance_id or uuid.uuid4().hex),
+        limit=partitions if settings.standby == "all" else settings.standby,
+        metrics=metrics,
+    )
+    checkpointer: Checkpointer | None = None
+    if storage is not None:
+        checkpointer = Checkpointer(
+            storage,
+            scratch=stores,
+            changelog=changelog_name,
+            interval=settings.checkpoint_interval_ms / 1000,
+            metrics=metrics,
+        )
+
+    def restored(store: PartitionStore) -> None:
+        if checkpointer is not None:
+            checkpointer.watch(store, checkpoint=opener.fetched.get(store.partition, 0))
+
+    with ExitStack() as running:
+        for helper in (partials, standby if settings.standby else None, checkpointer):
+            if helper is not None:
+                helper.start()
+                running.callback(helper.stop)
         run_worker(
             StatsProcessor(
                 router=SellerRouter(partitions=partitions, metrics=RoutingMetrics(registry)),
-                open_store=open_store,
+                open_store=standby.open_store,
                 restore=Restorer(
                     options,
-                    changelog=settings.topic(STATS_CHANGELOG),
+                    changelog=changelog,
                     partials=partials,
                     metrics=metrics,
                     timeout=settings.max_poll_interval_ms / 1000,
+                    on_restored=restored,
                 ),
                 partials=partials,
                 metrics=metrics,
@@ -72,5 +124,12 @@ def run_stats(settings: Settings) -> None:
             batch_max_wait_ms=settings.batch_max_wait_ms,
             worker_faults=(StatsStoreError,),
         )
-    finally:
-        partials.stop()
+
+
+def _rotated(partitions: int, name: str) -> list[int]:
+    """Return the partitions, from one on that depends on a worker's name.
+
+    So workers that follow only some of them do not all follow the same.
+    """
+    first = zlib.crc32(name.encode()) % partitions
+    return [*range(first, partitions), *range(first)]

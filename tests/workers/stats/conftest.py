@@ -18,6 +18,9 @@ from schemas.cloudevents import encode
 from schemas.image import ImageReference
 from schemas.listing import ListingCreated, ListingEnriched
 from schemas.sale import ItemSold, SaleReversed
+from stats_store.backend.options import RocksDBOptions
+from stats_store.scope import ScopeKey
+from stats_store.store import PartitionStore
 from workers.topics import create_topics
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -226,3 +229,40 @@ class Events:
 @pytest.fixture
 def events() -> Events:
     return Events()
+
+
+class Stores:
+    """Stores with a few sales, for tests of what is done with whole stores."""
+
+    @staticmethod
+    def open_at(folder: Path, partition: int) -> PartitionStore:
+        return PartitionStore.open(folder, partition, options=RocksDBOptions())
+
+    @staticmethod
+    def sell(store: PartitionStore, prices: list[int], *, position: int) -> None:
+        """Commit a sale of each price; the changelog is at `position` then."""
+        for number, price in enumerate(prices):
+            store.apply_sale(
+                ItemSold(
+                    transaction_id=f"t{position}-{number}",
+                    listing_id=f"l{position}-{number}",
+                    seller_id="anna",
+                    category="Hats",
+                    price_minor=price,
+                    currency="GBP",
+                    sold_at=START,
+                )
+            )
+        store.changes()
+        store.commit(position)
+
+    @staticmethod
+    def sold(store: PartitionStore) -> tuple[int, int]:
+        """Number and sum of the prices in a store."""
+        overall = store.histogram(ScopeKey.overall("GBP"))
+        return (0, 0) if overall is None else (overall.count, overall.sum)
+
+
+@pytest.fixture
+def stores() -> Stores:
+    return Stores()
