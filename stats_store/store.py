@@ -8,10 +8,10 @@ from typing import NamedTuple, Self
 from schemas.sale import ItemSold, SaleReversed
 from stats_store import changelog
 from stats_store.backend.options import RocksDBOptions
-from stats_store.backend.protocol import Backend
+from stats_store.backend.protocol import Backend, Copyable
 from stats_store.backend.rocksdb import RocksDBBackend
 from stats_store.changelog import CHANGELOG_POSITION_KEY, Change, Family
-from stats_store.errors import SaleConflictError
+from stats_store.errors import SaleConflictError, StoreUnusableError
 from stats_store.histogram import PriceHistogram
 from stats_store.histogram_table import HistogramTable
 from stats_store.identity import check_identity, identity, local_number, read_local_number
@@ -323,8 +323,10 @@ class PartitionStore:
 
         Raises:
             StoreClosedError: the store is closed.
-            StoreUnusableError: the copy cannot be written.
+            StoreUnusableError: the copy cannot be written, or the store is open for reading only.
         """
+        if not isinstance(self._backend, Copyable):
+            raise StoreUnusableError("a store that is open for reading only cannot be copied")
         self._backend.copy_to(folder)
 
     def close(self) -> None:

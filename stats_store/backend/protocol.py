@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from stats_store.changelog import Change
 
@@ -23,6 +23,14 @@ class Backend(Protocol):
     def write(self, changes: Iterable[Change]) -> None:
         """Apply changes: all of them, or after a crash or an error none."""
 
+    def close(self) -> None:
+        """Release the entries to the next user. Nothing may be called after it."""
+
+
+@runtime_checkable
+class Copyable(Protocol):
+    """What a backend can do besides that may be written to; a view for reading cannot."""
+
     def copy_to(self, folder: Path) -> None:
         """Write all entries as of one moment to a new folder, for `RocksDBBackend.open`.
 
@@ -31,6 +39,3 @@ class Backend(Protocol):
         Raises:
             StoreClosedError: `close` was called before.
         """
-
-    def close(self) -> None:
-        """Release the entries to the next user. Nothing may be called after it."""
