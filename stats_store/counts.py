@@ -56,23 +56,27 @@ class BucketCounts:
         counts = [self._few[bucket] for bucket in buckets]
         return np.array(buckets, dtype=np.int64), np.array(counts, dtype=np.int64)
 
-    def increment(self, buckets: list[int]) -> None:
-        """Count each bucket of a short list once."""
+    def increment_few(self, bucket: int) -> bool:
+        """Count one bucket once where few are in use; else do nothing and return False."""
         few = self._few
         if few is None:
-            self.increment_array(np.array(buckets, dtype=np.int64))
-            return
-        for bucket in buckets:
-            few[bucket] = few.get(bucket, 0) + 1
+            return False
+        few[bucket] = few.get(bucket, 0) + 1
         if len(few) > FEW:
             self._spread()
+        return True
 
-    def increment_array(self, buckets: Integers) -> None:
+    def increment(self, buckets: list[int]) -> None:
         """Count each of buckets `[N]`, N at least 1, once."""
+        if self._few is not None and len(buckets) <= FEW:
+            buckets = [bucket for bucket in buckets if not self.increment_few(bucket)]
+            if not buckets:
+                return
+        array = np.array(buckets, dtype=np.int64)
         if self._few is not None:
             self._spread()
-        self._cover(int(buckets.min()), int(buckets.max()))
-        np.add.at(self._window, buckets - self._first, 1)
+        self._cover(int(array.min()), int(array.max()))
+        np.add.at(self._window, array - self._first, 1)
 
     def add(self, buckets: Integers, counts: Integers) -> None:
         """Add counts `[K]` to distinct buckets `[K]`, ascending."""

@@ -20,6 +20,11 @@ _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _LOWEST: list[int] = LOWEST.tolist()
 _HIGHEST: list[int] = HIGHEST.tolist()
 _INT64_MAX = 2**63 - 1
+_FEW_BODY = {
+    (width, size): struct.Struct(f"<{size}H{size}{code}").pack
+    for width, code in _CODES.items()
+    for size in range(FEW + 1)
+}
 
 
 def encode(counts: BucketCounts, total: int) -> bytes:
@@ -29,8 +34,7 @@ def encode(counts: BucketCounts, total: int) -> bytes:
         buckets = sorted(few)
         amounts = [few[bucket] for bucket in buckets]
         width = _count_width(max(amounts, default=0))
-        size = len(buckets)
-        body = struct.pack(f"<{size}H{size}{_CODES[width]}", *buckets, *amounts)
+        body = _FEW_BODY[width, len(buckets)](*buckets, *amounts)
     else:
         used, numbers = counts.arrays()
         width = _count_width(int(numbers.max(initial=0)))
@@ -105,9 +109,11 @@ def _misfit() -> CorruptHistogramError:
 
 
 def _bytes_in(number: int) -> int:
-    return (number.bit_length() + 7) // 8
+    return (number.bit_length() + 7) >> 3
 
 
 def _count_width(largest: int) -> int:
+    if largest < 256:
+        return 1
     needed = _bytes_in(largest)
-    return 1 if needed <= 1 else 2 if needed == 2 else 4 if needed <= 4 else 8
+    return 2 if needed == 2 else 4 if needed <= 4 else 8

@@ -11,16 +11,13 @@ from stats_store.counts import BucketCounts
 from stats_store.encoding import decode, encode
 from stats_store.errors import EmptyHistogramError, NothingToRemoveError
 
-_SHORT = 48  # up to here a Python loop costs less than the fixed cost of numpy calls
-_LOW_BITS = 20
-
 
 class PriceHistogram:
     """A multiset of prices in minor units, kept as counts in log-linear buckets.
 
     Count and sum are exact, quantiles are at most 0.4 % off, and all state is integers, so the
-    same prices give the same bytes in whatever order and batches they came and went. Additions
-    are buffered and applied in one step when the histogram is next read.
+    same prices give the same bytes in whatever order and batches they came and went. Where many
+    buckets are in use, additions are buffered and applied in one step when it is next read.
     """
 
     __slots__ = ("_count", "_counts", "_pending", "_sum")
@@ -29,17 +26,16 @@ class PriceHistogram:
         self._counts = BucketCounts()
         self._count = 0
         self._sum = 0
-        self._pending: list[int] = []
+        self._pending: list[int] = []  # buckets of prices that are counted and summed already
 
     @property
     def count(self) -> int:
         """Number of prices."""
-        return self._count + len(self._pending)
+        return self._count
 
     @property
     def sum(self) -> int:
         """Sum of the prices in minor units, exact."""
-        self._settle()
         return self._sum
 
     def add(self, price: int) -> None:
@@ -50,7 +46,14 @@ class PriceHistogram:
         """
         if not isinstance(price, int) or not 1 <= price <= MAX_MINOR_UNITS:
             raise ValueError(f"price {price!r} is not an integer in 1..{MAX_MINOR_UNITS}")
-        self._pending.append(price)
+        self.add_in_bucket(price, bucket_of(price))
+
+    def add_in_bucket(self, price: int, bucket: int) -> None:
+        """Add one price that is known to be good and to lie in that bucket."""
+        self._count += 1
+        self._sum += price
+        if not self._counts.increment_few(bucket):
+            self._pending.append(bucket)
 
     def add_many(self, prices: Integers | Sequence[int]) -> None:
         """Add prices `[N]`.
@@ -58,7 +61,11 @@ class PriceHistogram:
         Raises:
             ValueError: a price is no integer or outside 1..MAX_MINOR_UNITS; none was added.
         """
-        self._pending += _checked(prices)
+        values = _checked(prices)
+        if values:
+            self._pending += buckets_of(np.array(values, dtype=np.int64)).tolist()
+            self._count += len(values)
+            self._sum += sum(values)
 
     def remove(self, price: int) -> None:
         """Take back one price that was added; see `remove_many`."""
@@ -159,17 +166,9 @@ class PriceHistogram:
         return histogram
 
     def _settle(self) -> None:
-        pending = self._pending
-        if not pending:
-            return
-        if len(pending) <= _SHORT and self._counts.few() is not None:
-            self._counts.increment([bucket_of(price) for price in pending])
-        else:
-            prices = np.array(pending, dtype=np.int64)
-            self._counts.increment_array(buckets_of(prices))
-        self._count += len(pending)
-        self._sum += sum(pending)
-        self._pending = []
+        if self._pending:
+            self._counts.increment(self._pending)
+            self._pending = []
 
     def _take(self, buckets: Integers, counts: Integers, count: int, total: int) -> None:
         self._settle()

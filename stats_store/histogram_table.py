@@ -1,5 +1,6 @@
 """The histograms of a store: the durable ones as far as they are used, and the changed ones."""
 
+from collections.abc import Iterable
 from itertools import islice
 
 from stats_store.backend.protocol import Backend
@@ -23,18 +24,31 @@ class HistogramTable:
 
     def get(self, key: bytes) -> PriceHistogram | None:
         """Return a histogram as of now, to be read only; None where there never was one."""
-        histogram = self._changed.get(key) or self._clean.get(key)
+        histogram = self._changed.get(key)
+        if histogram is None:
+            histogram = self._clean.get(key)
         if histogram is None:
             stored = self._backend.get(key)
             if stored is not None:
                 histogram = self._clean[key] = PriceHistogram.from_bytes(stored)
         return histogram
 
+    def fetch(self, keys: Iterable[bytes]) -> None:
+        """Read histograms at once that will be asked for in this batch."""
+        missing = [key for key in keys if key not in self._changed and key not in self._clean]
+        for key, stored in zip(missing, self._backend.get_many(missing), strict=True):
+            # One that never was is kept as an empty one: it is about to be changed.
+            self._clean[key] = (
+                PriceHistogram() if stored is None else PriceHistogram.from_bytes(stored)
+            )
+
     def to_change(self, key: bytes) -> PriceHistogram:
         """Return a histogram that will be changed; a new one where there never was one."""
         histogram = self._changed.get(key)
         if histogram is None:
-            histogram = self.get(key) or PriceHistogram()
+            histogram = self.get(key)
+            if histogram is None:
+                histogram = PriceHistogram()
             self._clean.pop(key, None)
             self._changed[key] = histogram
         return histogram

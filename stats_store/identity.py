@@ -17,17 +17,21 @@ def identity(partition: int) -> list[tuple[bytes, bytes]]:
 def check_identity(backend: Backend, partition: int) -> None:
     """Refuse entries that are not those of a store of this partition and format.
 
+    A store of format 1 has the entries of format 2, so all that changes is its name.
+
     Raises:
         StoreMismatchError: they are not.
     """
     names = {FORMAT_KEY: "format", PARTITION_KEY: "partition"}
-    for key, expected in identity(partition):
-        found = backend.get(key)
+    for name, expected in identity(partition):
+        found = backend.get(name)
         if found is None:
             raise StoreMismatchError("this is not a store of statistics; use another folder")
-        if found != expected:
+        if name == FORMAT_KEY and found == local_number(1):
+            backend.write([(FORMAT_KEY, expected)])
+        elif found != expected:
             raise StoreMismatchError(
-                f"the store is of {names[key]} {read_local_number(found)}, not "
+                f"the store is of {names[name]} {read_local_number(found)}, not "
                 f"{read_local_number(expected)}; use another folder, or move it away, and the "
                 "state is restored from the changelog"
             )

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import NamedTuple
 
+from schemas.plain import PlainSale
 from schemas.sale import ItemSold, SaleReversed
 from stats_store.errors import CorruptRecordError
 
@@ -59,6 +60,10 @@ class SaleRecord(NamedTuple):
     category: str = ""
 
 
+Sold = ItemSold | PlainSale
+"""A sale as the contract reads it, or as it is read where it is plain; both say the same."""
+
+
 def sale_key(listing_id: str, transaction_id: str) -> bytes:
     """Return the key of a sale in the changelog and the store."""
     return f"s{listing_id}{_SEPARATOR}{transaction_id}".encode()
@@ -74,7 +79,7 @@ def listing_prefix_of(key: bytes) -> bytes:
     return key[: key.index(0) + 1]
 
 
-def sold_content(sale: ItemSold) -> bytes:
+def sold_content(sale: Sold) -> bytes:
     """Return the record of a sale without its state: equal content, equal bytes."""
     at_ms = (sale.sold_at - _EPOCH) // _MILLISECOND
     names = f"{sale.seller_id}{_SEPARATOR}{sale.category}".encode()

@@ -55,9 +55,3 @@ class ScopeKey(NamedTuple):
         if len(currency) != 3 or (scope is Scope.GLOBAL) is not (name == ""):
             raise CorruptRecordError(f"{data[:40]!r} is not the key of a statistic")
         return cls(scope, currency, name)
-
-
-def counted_scopes(currency: str, seller_id: str, category: str) -> tuple[bytes, bytes, bytes]:
-    """Return the byte forms of the three keys that a sale counts in: seller, category, all."""
-    money = currency.encode()
-    return (b"s" + money + seller_id.encode(), b"c" + money + category.encode(), b"g" + money)

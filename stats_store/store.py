@@ -5,12 +5,13 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from schemas.sale import ItemSold, SaleReversed
+from schemas.sale import SaleReversed
 from stats_store import changelog
 from stats_store.backend.options import RocksDBOptions
 from stats_store.backend.protocol import Backend, Copyable
 from stats_store.backend.rocksdb import RocksDBBackend
-from stats_store.changelog import CHANGELOG_POSITION_KEY, Change, Family
+from stats_store.buckets import bucket_of
+from stats_store.changelog import CHANGELOG_POSITION_KEY, PACK_PREFIX, Change, Family
 from stats_store.errors import SaleConflictError, StoreUnusableError
 from stats_store.histogram import PriceHistogram
 from stats_store.histogram_table import HistogramTable
@@ -22,6 +23,7 @@ from stats_store.sales import (
     SaleOutcome,
     SaleRecord,
     SaleState,
+    Sold,
     parked_record,
     read_sale,
     sale_key,
@@ -29,7 +31,7 @@ from stats_store.sales import (
     state_of,
     with_state,
 )
-from stats_store.scope import ScopeKey, counted_scopes
+from stats_store.scope import ScopeKey
 
 _HISTOGRAM = Family.HISTOGRAMS.value
 _PARTS = (b"c", b"g")  # first bytes of the keys of category and overall
@@ -70,6 +72,8 @@ class PartitionStore:
         self._sales = SaleTable(backend)
         self._new_positions: dict[str, int] = {}
         self._changes: list[Change] | None = None
+        self._sale_changes: list[tuple[bytes, bytes]] = []  # of the same batch, not packed
+        self._other_changes: list[Change] = []
         self._unpublished: set[bytes] = set()
         self._unpublished_at_commit: frozenset[bytes] = frozenset()
         self._load_positions()
@@ -103,7 +107,18 @@ class PartitionStore:
             backend.close()
             raise
 
-    def apply_sale(self, sale: ItemSold) -> SaleOutcome:
+    def look_up(self, sales: Iterable[Sold | SaleReversed]) -> None:
+        """Look up at once what is remembered of sales that are applied next. Changes nothing."""
+        keys = []
+        histograms: set[bytes] = set()
+        for sale in sales:
+            keys.append(sale_key(sale.listing_id, sale.transaction_id))
+            if not isinstance(sale, SaleReversed):
+                histograms.update(_scopes(sale))
+        self._sales.fetch(keys)
+        self._histograms.fetch(histograms)
+
+    def apply_sale(self, sale: Sold) -> SaleOutcome:
         """Count a sale once.
 
         Raises:
@@ -114,8 +129,14 @@ class PartitionStore:
         content = sold_content(sale)
         known = self._sales.get(key)
         if known is None:
-            for name in counted_scopes(sale.currency, sale.seller_id, sale.category):
-                self._to_change(name).add(sale.price_minor)
+            price, to_change = sale.price_minor, self._histograms.to_change
+            bucket = bucket_of(price)
+            seller, category, overall = _scopes(sale)
+            to_change(seller).add_in_bucket(price, bucket)
+            to_change(category).add_in_bucket(price, bucket)
+            to_change(overall).add_in_bucket(price, bucket)
+            self._unpublished.add(category)
+            self._unpublished.add(overall)
             self._put_sale(key, with_state(SaleState.SOLD, content))
             return SaleOutcome.COUNTED
         if state_of(known) is SaleState.PARKED:
@@ -138,8 +159,9 @@ class PartitionStore:
         if state_of(known) is not SaleState.SOLD:
             return ReversalOutcome.DUPLICATE
         sold = read_sale(known)
-        for name in counted_scopes(sold.currency, sold.seller_id, sold.category):
-            self._to_change(name).remove(sold.price_minor)
+        for histogram in (scopes := _scopes(sold)):
+            self._histograms.to_change(histogram).remove(sold.price_minor)
+        self._unpublished.update(scopes[1:])
         self._put_sale(key, with_state(SaleState.REVERSED, known[1:]))
         return ReversalOutcome.TAKEN_BACK
 
@@ -170,12 +192,8 @@ class PartitionStore:
         def of(key: ScopeKey) -> PriceHistogram | None:
             here = self.histogram(key)
             elsewhere = None if remote is None else remote.total(key, without=self.partition)
-            name = key.to_bytes()
-            taken = [
-                sale.price_minor
-                for sale in own
-                if name in counted_scopes(sale.currency, sale.seller_id, sale.category)
-            ]
+            name = _HISTOGRAM + key.to_bytes()
+            taken = [sale.price_minor for sale in own if name in _scopes(sale)]
             if not taken and (here is None or elsewhere is None):
                 return here or elsewhere
             both = PriceHistogram() if here is None else here.copy()
@@ -205,13 +223,17 @@ class PartitionStore:
         return self._changelog_position
 
     def changes(self) -> list[Change]:
-        """Return all that changed since the last commit, by key, as the changelog's records."""
+        """Return all that changed since the last commit as records of the changelog.
+
+        The sales come packed and first, the rest in the order in which it first changed.
+        """
         if self._changes is None:
+            self._sale_changes = self._sales.changes()
             changes = self._histograms.changes()
-            changes += self._sales.changes()
             changes += [changelog.position_change(*new) for new in self._new_positions.items()]
-            changes.sort()
-            self._changes = changes
+            self._other_changes = changes
+            packed = changelog.pack_sales(self._sale_changes, self._changelog_position)
+            self._changes = packed + changes
         return self._changes
 
     def commit(self, changelog_position: int) -> None:
@@ -227,7 +249,7 @@ class PartitionStore:
         if self._changes is None:
             raise RuntimeError("a batch was to be committed that the changelog has not seen")
         position = (CHANGELOG_POSITION_KEY, local_number(changelog_position))
-        self._backend.write([*self._changes, position])
+        self._backend.write([*self._sale_changes, *self._other_changes, position])
         self._changelog_position = changelog_position
         self._positions |= self._new_positions
         self._new_positions = {}
@@ -273,7 +295,12 @@ class PartitionStore:
             return 0
         for _, key, value in new:
             changelog.check(key, value)
-        latest: dict[bytes, bytes | None] = {key: value for _, key, value in new}
+        latest: dict[bytes, bytes | None] = {}
+        for _, key, value in new:
+            if key[:1] != PACK_PREFIX:
+                latest[key] = value
+            elif value is not None:
+                latest.update(changelog.unpack_sales(value))
         next_offset = new[-1][0] + 1
         latest[CHANGELOG_POSITION_KEY] = local_number(next_offset)
         self._backend.write(latest.items())
@@ -334,12 +361,6 @@ class PartitionStore:
         self.closed = True
         self._backend.close()
 
-    def _to_change(self, name: bytes) -> PriceHistogram:
-        key = _HISTOGRAM + name
-        if name[:1] in _PARTS:
-            self._unpublished.add(key)
-        return self._histograms.to_change(key)
-
     def _put_sale(self, key: bytes, record: bytes) -> None:
         self._sales.put(key, record)
         self._changes = None
@@ -348,6 +369,16 @@ class PartitionStore:
         self._positions = changelog.positions(self._backend.scan(Family.META.value))
         stored = self._backend.get(CHANGELOG_POSITION_KEY)
         self._changelog_position = 0 if stored is None else read_local_number(stored)
+
+
+def _scopes(sale: Sold | SaleRecord) -> tuple[bytes, bytes, bytes]:
+    """Return the entries that a sale counts in: seller, category, overall."""
+    money = sale.currency.encode()
+    return (
+        b"hs" + money + sale.seller_id.encode(),
+        b"hc" + money + sale.category.encode(),
+        b"hg" + money,
+    )
 
 
 def _told(sale: SaleRecord) -> str:

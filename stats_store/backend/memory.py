@@ -1,6 +1,6 @@
 """Entries in a dict."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from stats_store.backend.options import RocksDBOptions
@@ -17,6 +17,10 @@ class MemoryBackend:
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a key, None where there is none."""
         return self._entries.get(key)
+
+    def get_many(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        """Return the value of each of keys of one column family, None where there is none."""
+        return [self._entries.get(key) for key in keys]
 
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """Return the entries whose key starts with `prefix`, in key order."""

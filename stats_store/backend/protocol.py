@@ -1,6 +1,6 @@
 """What a store needs of the place that keeps its entries."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -16,6 +16,9 @@ class Backend(Protocol):
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a key, None where there is none."""
+
+    def get_many(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        """Return the value of each of keys of one column family, None where there is none."""
 
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """Return the entries whose key starts with `prefix`, at least one byte, in key order."""

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -91,6 +91,16 @@ class RocksDBBackend:
         except Exception as error:
             raise _unusable(self._folder, error) from error
         return value
+
+    def get_many(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        """Return the value of each of keys of one column family, None where there is none."""
+        if not keys:
+            return []
+        try:
+            values: list[bytes | None] = self._maps[keys[0][0]].get(list(keys)) or []
+        except Exception as error:
+            raise _unusable(self._folder, error) from error
+        return values
 
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """Return the entries whose key starts with `prefix`, in key order."""

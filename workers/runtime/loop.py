@@ -83,6 +83,7 @@ class TransactionalLoop:
         self._producer = producer
         self._inputs = tuple(inputs)
         self._prefix = topic_prefix
+        self._contract_name = {topic_prefix + name: name for name in self._inputs}
         self._dead_letters = dead_letters
         self._metrics = metrics
         self._batch_max = batch_max_records
@@ -165,12 +166,13 @@ class TransactionalLoop:
             room = 1
         messages = self._consumer.consume(min(room, self._batch_max), self._patience())
         arrived = []
+        add = self._merge.add
         for message in messages:
             if (error := message.error()) is not None:
                 self._consumer_event(error, message)
                 continue
             record = self._record(message)
-            if self._merge.add(record):
+            if add(record):
                 arrived.append(record)
         if arrived:
             self._metrics.consumed(arrived)
@@ -196,20 +198,19 @@ class TransactionalLoop:
 
     def _record(self, message: Message) -> Record:
         kind, timestamp = message.timestamp()
-        topic, partition = self._origin(message)
         return Record(
-            topic=topic,
-            partition=partition,
-            offset=cast(int, message.offset()),
-            timestamp_ms=0 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
-            key=message.key(),
-            value=message.value(),
-            headers=cast(Headers, message.headers() or []),
+            self._contract_name[cast(str, message.topic())],
+            cast(int, message.partition()),
+            cast(int, message.offset()),
+            0 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
+            message.key(),
+            message.value(),
+            cast(Headers, message.headers() or ()),
         )
 
     def _origin(self, message: Message) -> tuple[str, int]:
         """Return topic, by its contract name, and partition; a consumed message has both."""
-        return cast(str, message.topic())[len(self._prefix) :], cast(int, message.partition())
+        return self._contract_name[cast(str, message.topic())], cast(int, message.partition())
 
     def _consumer_event(self, error: KafkaError, message: Message) -> None:
         if error.code() == KafkaError._PARTITION_EOF:

@@ -6,6 +6,7 @@ is known to have caught up with the end of its log (KIP-695), and then for at mo
 seconds more from the arrival of the record that waits (KIP-353).
 """
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -125,15 +126,41 @@ class TimestampMerge:
 
     def _drain(self, partition: int, share: int, limit: int, taken: list[Record]) -> bool:
         """Move up to `share` records into `taken`; say whether the partition may have more."""
-        for _ in range(share):
-            if len(taken) == limit:
-                return False
+        while share and len(taken) < limit:
             side = self._next(partition)
             if side is None:
                 return False
-            taken.append(side.waiting.popleft()[0])
-            self._size -= 1
-        return True
+            moved = self._take_run(partition, side, min(share, limit - len(taken)), taken)
+            share -= moved
+        return len(taken) < limit
+
+    def _take_run(self, partition: int, side: _Side, most: int, taken: list[Record]) -> int:
+        """Move the records of a side that go before all others; the first one may go.
+
+        Returns how many: at least one, at most `most`.
+        """
+        sides = self._sides[partition]
+        others = [
+            (other.waiting[0][0].timestamp_ms, self._rank[topic])
+            for topic, other in sides.items()
+            if other is not side and other.waiting
+        ]
+        rank = next(self._rank[topic] for topic, each in sides.items() if each is side)
+        before = min(others, default=(sys.maxsize, 0))
+        alone = len(others) + 1 < len(sides)  # then each record waits its own time
+        arrived_by = self._clock() - self._max_idle if alone else float("inf")
+        waiting, start = side.waiting, len(taken)
+        while waiting and len(taken) - start < most:
+            record, arrival = waiting[0]
+            if (record.timestamp_ms, rank) > before or arrival > arrived_by:
+                break
+            taken.append(record)
+            waiting.popleft()
+        # Whoever asked for the run has seen that its first record may go.
+        if len(taken) == start:
+            taken.append(waiting.popleft()[0])
+        self._size -= len(taken) - start
+        return len(taken) - start
 
     def _next(self, partition: int) -> _Side | None:
         hold = self._hold(partition)

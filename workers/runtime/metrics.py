@@ -115,13 +115,13 @@ class LoopMetrics:
 
     def consumed(self, records: Sequence[Record]) -> None:
         """Count records of one poll, in the order of their offsets, after its `reached_end`."""
-        for record in records:
-            position = self._position(record.topic, record.partition)
+        first = {(each.topic, each.partition): each for each in reversed(records)}
+        last = {(each.topic, each.partition): each for each in records}
+        for place, record in first.items():
+            position = self._position(*place)
             if position.last_arrived <= position.last_committed:  # nothing waited before it
                 position.waiting_since = record.timestamp_ms / 1000
-            position.last_arrived = record.offset
-        for topic, partition in {(record.topic, record.partition) for record in records}:
-            position = self._position(topic, partition)
+            position.last_arrived = last[place].offset
             # An end that the same poll met lies behind its records; an earlier one no longer.
             position.end_reached, position.end_met = position.end_met, False
         for topic, count in Count(record.topic for record in records).items():
@@ -140,8 +140,8 @@ class LoopMetrics:
         seconds: float,
     ) -> None:
         """Count a committed transaction: what it read, wrote and set aside, and its seconds."""
-        for record in batch:
-            position = self._position(record.topic, record.partition)
+        for place, record in {(each.topic, each.partition): each for each in batch}.items():
+            position = self._position(*place)
             position.last_committed = record.offset
             position.waiting_since = record.timestamp_ms / 1000
         for topic, count in Count(output.topic for output in outputs).items():

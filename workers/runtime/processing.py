@@ -6,13 +6,12 @@ The loop knows nothing of prices: it polls, merges, commits, aborts and hands ov
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 Headers = Sequence[tuple[str, bytes | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One consumed record. `topic` is the name in the contract, without a prefix."""
 
     topic: str
@@ -24,8 +23,7 @@ class Record:
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """One record to be written in the transaction of the batch that caused it."""
 
     topic: str

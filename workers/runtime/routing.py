@@ -1,5 +1,7 @@
 """Events that lie in another partition than their seller's are sent on, never mixed in."""
 
+from functools import lru_cache
+
 import structlog
 
 from schemas.dead_letter import MAX_KEPT_BYTES
@@ -9,6 +11,8 @@ from workers.runtime.metrics import RoutingMetrics
 from workers.runtime.processing import Output, Record
 
 log = structlog.get_logger(__name__)
+
+_REMEMBERED = 65_536  # sellers: most sales are of a few
 
 
 class SellerRouter:
@@ -20,7 +24,7 @@ class SellerRouter:
     """
 
     def __init__(self, *, partitions: int, metrics: RoutingMetrics) -> None:
-        self._partitions = partitions
+        self._home = lru_cache(_REMEMBERED)(lambda id_: partition_for(id_.encode(), partitions))
         self._metrics = metrics
 
     def sent_home(self, record: Record, seller_id: str) -> Output | None:
@@ -31,8 +35,7 @@ class SellerRouter:
         Raises:
             EventError: its headers make it too large to be written again.
         """
-        seller = seller_id.encode()
-        home = partition_for(seller, self._partitions)
+        home = self._home(seller_id)
         if home == record.partition:
             return None
         size = len(record.value or b"") + sum(
@@ -51,4 +54,11 @@ class SellerRouter:
             to=home,
         )
         self._metrics.misrouted.labels(record.topic).inc()
-        return Output(record.topic, home, seller, record.value, record.headers, record.timestamp_ms)
+        return Output(
+            topic=record.topic,
+            partition=home,
+            key=seller_id.encode(),
+            value=record.value,
+            headers=record.headers,
+            timestamp_ms=record.timestamp_ms,
+        )

@@ -1,12 +1,15 @@
 """Sales into statistics, statistics into listings: what the stats worker does with records."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from datetime import UTC, datetime
+from typing import NamedTuple, cast
 
 from schemas.cloudevents import Envelope, decode, encode
 from schemas.errors import SchemaError
 from schemas.listing import ListingCreated, ListingEnriched
+from schemas.plain import PlainSale, read_plain_sale
 from schemas.sale import ItemSold, SaleReversed
 from schemas.topics import (
     LISTING_CREATED,
@@ -31,6 +34,11 @@ ACCEPTED: Mapping[str, tuple[type[StatsInput], ...]] = {
     TRANSACTIONS: (ItemSold, SaleReversed),
     LISTING_CREATED: (ListingCreated,),
 }
+
+
+class _Listing(NamedTuple):
+    listing: ListingCreated
+    envelope: Envelope
 
 
 class FutureEventError(ValueError):
@@ -121,20 +129,9 @@ class StatsProcessor:
         """Apply sales, enrich listings, and write down every change for the changelog."""
         self._partials.check()
         results: list[Output | Rejected] = []
-        for record in records:
-            store = self._stores[record.partition]
-            position = store.position(record.topic)
-            if position is not None and record.offset < position:
-                continue  # in the state already
-            self._touched.add(record.partition)
-            result: Output | Rejected | None
-            try:
-                result = self._one(record, store)
-            except (SchemaError, SaleConflictError, FutureEventError) as error:
-                result = Rejected(record, _stage(error), error)
-            store.set_position(record.topic, record.offset + 1)
-            if result is not None:
-                results.append(result)
+        latest = datetime.fromtimestamp(self._now() + self._max_future, UTC)
+        for partition, of_partition in _by_partition(records).items():
+            results += self._apply(of_partition, self._stores[partition], latest)
         timestamp_ms = records[-1].timestamp_ms if records else int(self._now() * 1000)
         if time.monotonic() >= self._publish_at:
             results += self._parts(timestamp_ms)
@@ -163,23 +160,61 @@ class StatsProcessor:
 
     # --- records -------------------------------------------------------------------------
 
-    def _one(self, record: Record, store: PartitionStore) -> Output | None:
-        decoded, envelope = decode(record.headers, record.value, ACCEPTED[record.topic])
-        event = cast(StatsInput, decoded)
-        if envelope.time.timestamp() > self._now() + self._max_future:
-            raise FutureEventError(
-                f"ce_time {envelope.time.isoformat()} is more than {self._max_future:.0f} s ahead "
-                f"of this worker's clock"
-            )
-        if (stray := self._router.sent_home(record, event.seller_id)) is not None:
+    def _apply(
+        self, records: Sequence[Record], store: PartitionStore, latest: datetime
+    ) -> list[Output | Rejected]:
+        """Apply records of one partition in order; what happened after `latest` is rejected."""
+        new = _not_applied(records, store)
+        if not new:
+            return []
+        self._touched.add(store.partition)
+        read = [self._read(record, latest) for record in new]
+        store.look_up(
+            event for event in read if not isinstance(event, (Rejected, Output, _Listing))
+        )
+        results: list[Output | Rejected] = []
+        outcomes: Counter[str] = Counter()
+        for record, event in zip(new, read, strict=True):
+            if isinstance(event, PlainSale | ItemSold):
+                try:
+                    outcomes[store.apply_sale(event).value] += 1
+                except SaleConflictError as error:
+                    results.append(Rejected(record, "conflict", error))
+            elif isinstance(event, SaleReversed):
+                outcomes[store.apply_reversal(event).value] += 1
+            elif isinstance(event, _Listing):
+                results.append(self._enriched(event.listing, event.envelope, record, store))
+            else:
+                results.append(event)
+        for outcome, count in outcomes.items():
+            self._metrics.sales.labels(outcome).inc(count)
+        for topic, record in {record.topic: record for record in new}.items():
+            store.set_position(topic, record.offset + 1)
+        return results
+
+    def _read(
+        self, record: Record, latest: datetime
+    ) -> PlainSale | ItemSold | SaleReversed | _Listing | Output | Rejected:
+        """Return the event of a record; or what is to be written in its place."""
+        event: PlainSale | StatsInput
+        try:
+            plain = read_plain_sale(record.headers, record.value)
+            if plain is not None and record.topic == TRANSACTIONS:
+                event, happened = plain
+            else:
+                decoded, envelope = decode(record.headers, record.value, ACCEPTED[record.topic])
+                event, happened = cast(StatsInput, decoded), envelope.time
+            if happened > latest:
+                raise FutureEventError(
+                    f"ce_time {happened.isoformat()} is more than {self._max_future:.0f} s ahead "
+                    f"of this worker's clock"
+                )
+            stray = self._router.sent_home(record, event.seller_id)
+        except (SchemaError, FutureEventError) as error:
+            return Rejected(record, "decode" if isinstance(error, SchemaError) else "clock", error)
+        if stray is not None:
             return stray
-        if isinstance(event, ItemSold):
-            self._metrics.sales.labels(store.apply_sale(event).value).inc()
-            return None
-        if isinstance(event, SaleReversed):
-            self._metrics.sales.labels(store.apply_reversal(event).value).inc()
-            return None
-        return self._enriched(event, envelope, record, store)
+        return _Listing(event, envelope) if isinstance(event, ListingCreated) else event
 
     def _enriched(
         self, listing: ListingCreated, envelope: Envelope, record: Record, store: PartitionStore
@@ -226,7 +261,14 @@ class StatsProcessor:
         return outputs
 
 
-def _stage(error: Exception) -> str:
-    if isinstance(error, SchemaError):
-        return "decode"
-    return "conflict" if isinstance(error, SaleConflictError) else "clock"
+def _by_partition(records: Sequence[Record]) -> dict[int, list[Record]]:
+    found: dict[int, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.partition, []).append(record)
+    return found
+
+
+def _not_applied(records: Sequence[Record], store: PartitionStore) -> Sequence[Record]:
+    """Leave out what is in the state already: offsets below its positions."""
+    starts = {topic: store.position(topic) or 0 for topic in ACCEPTED}
+    return [record for record in records if record.offset >= starts[record.topic]]
