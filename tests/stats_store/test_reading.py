@@ -91,9 +91,10 @@ def test_a_reader_follows_what_is_committed_and_never_sees_more(
         overall = after.histogram(ScopeKey.overall("GBP"))
         assert overall is not None
         assert overall.sum == sum(map(sum, prices.values()))
-    fresh = read().view().histogram(ScopeKey.overall("GBP"))
-    assert fresh is not None
-    assert fresh.to_bytes() == overall.to_bytes()
+        fresh = read().view().histogram(ScopeKey.overall("GBP")) if batch % 10 == 0 else overall
+        assert fresh is not None
+        assert (fresh.count, fresh.sum) == (overall.count, overall.sum), batch
+        assert fresh.to_bytes() == overall.to_bytes()
 
 
 def test_sales_of_a_listing_and_the_currencies_are_found(
@@ -117,8 +118,8 @@ def test_nothing_in_the_folder_changes_while_it_is_read(
     writer.apply_sale(sale(1, 500))
     commit(writer)
 
-    def state() -> dict[str, tuple[int, float]]:
-        return {each.name: (each.stat().st_size, each.stat().st_mtime) for each in folder.iterdir()}
+    def state() -> dict[str, bytes]:
+        return {each.name: each.read_bytes() for each in folder.iterdir()}
 
     before = state()
     assert read().view().histogram(ScopeKey.seller("GBP", "ann")) is not None

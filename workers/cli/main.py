@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "broker": "Run a real Apache Kafka on this machine.",
     "demo": "Run the whole loop on this machine.",
     "evaluate": "Measure a model bundle on a dataset.",
+    "inspect": "Show what is stored: sold-price statistics.",
     "price": "Price a thing from its photos.",
     "record": "Record topics of a Kafka into a log.",
     "replay": "Publish a dataset or a recorded log in order of time.",
