@@ -18,6 +18,7 @@ class ClientOptions:
 
     bootstrap_servers: str
     instance_id: str | None = None
+    advertised_address: str | None = None
     session_timeout_ms: int = 10_000
     max_poll_interval_ms: int = 300_000
     transaction_timeout_ms: int = 15_000
@@ -32,8 +33,12 @@ class ClientOptions:
             **self.extra,
         }
 
-    def group_consumer(self, group: str) -> Options:
-        """Return the options of the consumer whose offsets go into the transaction."""
+    def group_consumer(self, group: str, *, name: str = "worker") -> Options:
+        """Return the options of the consumer whose offsets go into the transaction.
+
+        With an advertised address its `client.id` is `secondsight-NAME@ADDRESS`: the coordinator
+        tells it with the member's partitions to whoever looks for their owner.
+        """
         options = {
             **self._reader(),
             "group.id": group,
@@ -44,6 +49,8 @@ class ClientOptions:
         }
         if self.instance_id is not None:
             options["group.instance.id"] = self.instance_id
+        if self.advertised_address is not None:
+            options["client.id"] = f"secondsight-{name}@{self.advertised_address}"
         return options
 
     def log_reader(self) -> Options:
@@ -61,7 +68,9 @@ class ClientOptions:
             "fetch.queue.backoff.ms": 5,
             **self.common(),
             "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
+            # Every reader is told where to start. Where that is gone, going on silently from
+            # elsewhere would lose what was deleted.
+            "auto.offset.reset": "error",
             "isolation.level": "read_committed",
             # The merge and the restore have to know when the end of a log is reached (KIP-695).
             "enable.partition.eof": True,

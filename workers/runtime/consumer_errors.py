@@ -12,6 +12,9 @@ _FINAL = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
+    # A member that was fenced, for one. As an event it is not marked `fatal()`, and the client
+    # would go on for ever without partitions.
+    KafkaError._FATAL,
 )
 
 
@@ -19,8 +22,14 @@ def raise_if_final(error: KafkaError) -> None:
     """Log an error that a consumer reported, or raise it where it will not pass.
 
     Raises:
-        WorkersError: the client has failed for good, may not read, or the topic is gone.
+        WorkersError: the client has failed for good, may not read, or the topic or the records
+            to read next are gone.
     """
+    if error.code() == KafkaError._AUTO_OFFSET_RESET:
+        raise WorkersError(
+            f"records were deleted before they were read ({error.str()}): start the worker again, "
+            "it says how many and what can be done"
+        )
     if error.fatal() or error.code() in _FINAL:
         raise WorkersError(f"the consumer cannot go on: {error.str()}")
     log.warning("consumer error, the client retries", error=error.str())

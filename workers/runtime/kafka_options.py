@@ -18,7 +18,7 @@ _OWN: Mapping[str, str] = {
     "enable.auto.commit": "offsets are committed inside the transaction of their batch",
     "auto.commit.enable": "offsets are committed inside the transaction of their batch",
     "enable.auto.offset.store": "offsets are committed inside the transaction of their batch",
-    "auto.offset.reset": "a new group reads from the start, or sales would be missed",
+    "auto.offset.reset": "a worker says itself where it reads from, or sales would be missed",
     "isolation.level": "aborted records must not be read",
     "enable.idempotence": "transactions need it",
     "acks": "transactions need all of them",

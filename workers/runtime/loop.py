@@ -122,10 +122,10 @@ class TransactionalLoop:
 
         Raises:
             DeadLetterLimitError: too many records are rejected.
-            WorkersError: transactions keep failing, or the group refuses this member.
+            WorkersError: no transaction can be made for long, or the group refuses this member.
             KafkaException: a fatal error of a client.
         """
-        self._producer.start()
+        self._start_producer()
         self._consumer.subscribe(
             [self._prefix + self._inputs[0]],
             on_assign=self._assigned,
@@ -320,18 +320,23 @@ class TransactionalLoop:
 
     def _start_over(self) -> None:
         """Begin again with every partition from what the logs say, after an unknown outcome."""
-        while True:
-            try:
-                self._producer.start()  # settles what its predecessor left open
-                break
-            except KafkaException as error:
-                self._failed(WorkersError(f"no producer can be started: {error}"), "unknown")
-            self._on_beat()
+        self._start_producer()
         partitions = sorted(self._owned)
         self._let_go(self._consumer, partitions)
         for partition in partitions:
             self._begin(partition)
         self._tell_readiness()
+
+    def _start_producer(self) -> None:
+        """Start a producer, which settles what its predecessor left open; keep trying a while."""
+        while not self._stopping.is_set():
+            try:
+                self._producer.start()
+            except KafkaException as error:
+                self._failed(WorkersError(f"no producer can be started: {error}"), "unknown")
+                self._on_beat()
+            else:
+                return
 
     def _tell_readiness(self) -> None:
         # A member that the group gives no partition is ready too: it stands by.
