@@ -7,12 +7,13 @@ well, and a restart would not bring them back.
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -20,6 +21,20 @@ from prometheus_client.exposition import choose_encoder
 from workers.errors import ConfigurationError
 
 _TEXT = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response: status, content type, body, and headers besides."""
+
+    status: int
+    content_type: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Page = Callable[[SplitResult], Answer]
+"""Answers a GET of a path; called from several threads, and must not raise."""
 
 
 class Heartbeat:
@@ -50,6 +65,7 @@ class HealthServer:
         registry: what `/metrics` shows.
         host: the address to listen on, IPv4, IPv6 or a name.
         port: 0 takes any free one; `port` of the object says which.
+        pages: what else it answers, by what the path begins with.
 
     Raises ConfigurationError when the address cannot be listened on.
     """
@@ -62,8 +78,10 @@ class HealthServer:
         registry: CollectorRegistry,
         host: str,
         port: int,
+        pages: Mapping[str, Page] | None = None,
     ) -> None:
         self._heartbeat = heartbeat
+        self._pages = pages or {}
         self._limit = heartbeat_limit
         self._registry = registry
         self._ready = threading.Event()
@@ -104,38 +122,50 @@ class HealthServer:
         self._thread.join()
         self._server.server_close()
 
-    def _answer(self, path: str, accept: str) -> tuple[int, str, bytes]:
+    def _answer(self, target: SplitResult, accept: str) -> Answer:
+        path = target.path
         if path == "/healthz":
             age = self._heartbeat.age()
             if age <= self._limit:
-                return 200, _TEXT, b"alive\n"
-            return 503, _TEXT, f"the poll loop has not come round for {age:.0f} s\n".encode()
+                return Answer(200, _TEXT, b"alive\n")
+            return Answer(
+                503, _TEXT, f"the poll loop has not come round for {age:.0f} s\n".encode()
+            )
         if path == "/readyz":
             if self._ready.is_set():
-                return 200, _TEXT, b"ready\n"
-            return 503, _TEXT, b"no partitions yet, or their state is being restored\n"
+                return Answer(200, _TEXT, b"ready\n")
+            return Answer(503, _TEXT, b"no partitions yet, or their state is being restored\n")
         if path == "/metrics":
             encode, content_type = choose_encoder(accept)
-            return 200, content_type, encode(self._registry)
-        return 404, _TEXT, b"there are /healthz, /readyz and /metrics\n"
+            return Answer(200, content_type, encode(self._registry))
+        for prefix, page in self._pages.items():
+            if path.startswith(prefix):
+                return page(target)
+        paths = ", ".join(("/healthz", "/readyz", "/metrics", *self._pages))
+        return Answer(404, _TEXT, f"there are {paths}\n".encode())
 
 
 def _listen(
-    host: str, port: int, answer: Callable[[str, str], tuple[int, str, bytes]]
+    host: str, port: int, answer: Callable[[SplitResult, str], Answer]
 ) -> ThreadingTCPServer:
     class Handler(BaseHTTPRequestHandler):
         timeout = 10  # a client that says nothing does not hold a thread for ever
 
         def do_GET(self) -> None:
-            status, content_type, body = answer(
-                urlsplit(self.path).path, self.headers.get("Accept", "")
-            )
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
+            try:
+                target = urlsplit(self.path)
+            except ValueError:  # such as http://[
+                self.send_error(400)
+                return
+            response = answer(target, self.headers.get("Accept", ""))
+            self.send_response(response.status)
+            self.send_header("Content-Type", response.content_type)
+            self.send_header("Content-Length", str(len(response.body)))
+            for name, value in response.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(body)
+                self.wfile.write(response.body)
 
         do_HEAD = do_GET  # noqa: N815 - the server looks it up by this name
 

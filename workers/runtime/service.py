@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 import structlog
@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from workers.errors import ConfigurationError
 from workers.runtime.clients import ClientOptions
 from workers.runtime.dead_letters import DeadLetters
-from workers.runtime.health import HealthServer, Heartbeat
+from workers.runtime.health import HealthServer, Heartbeat, Page
 from workers.runtime.loop import TransactionalLoop
 from workers.runtime.metrics import LoopMetrics
 from workers.runtime.processing import Processor
@@ -38,11 +38,17 @@ def client_options(settings: Settings) -> ClientOptions:
     return ClientOptions(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         instance_id=settings.instance_id,
+        advertised_address=settings.advertised_address,
         session_timeout_ms=settings.session_timeout_ms,
         max_poll_interval_ms=settings.max_poll_interval_ms,
         transaction_timeout_ms=settings.transaction_timeout_ms,
         extra=settings.kafka_options,
     )
+
+
+def group_of(settings: Settings, name: str) -> str:
+    """Return the consumer group of the workers of a kind, "stats" or "suggest"."""
+    return f"{settings.topic_prefix}secondsight-{name}"
 
 
 def run_worker(
@@ -55,6 +61,7 @@ def run_worker(
     batch_max_records: int,
     batch_max_wait_ms: int,
     worker_faults: tuple[type[Exception], ...],
+    pages: Mapping[str, Page] | None = None,
 ) -> None:
     """Run a processor until SIGTERM or SIGINT, then finish the batch in hand and leave.
 
@@ -67,13 +74,14 @@ def run_worker(
         batch_max_records: most records in one transaction.
         batch_max_wait_ms: how long the first record of a batch waits for company.
         worker_faults: errors of `process` that are no record's fault.
+        pages: what its health server answers besides, by what the path begins with.
 
     Raises:
         WorkersError: see `TransactionalLoop.run`.
         KafkaException: a fatal error of a client.
     """
     options = client_options(settings)
-    group = f"{settings.topic_prefix}secondsight-{name}"
+    group = group_of(settings, name)
     # A name of its own for each process, unless the operator vouches for one: then a restart
     # fences its predecessor at once instead of waiting for the transaction's time-out.
     instance = settings.instance_id or uuid.uuid4().hex
@@ -88,13 +96,14 @@ def run_worker(
                     registry=registry,
                     host=settings.health_host,
                     port=settings.health_port,
+                    pages=pages,
                 )
             )
             tell_ready = server.ready
             log.info("health served", port=server.port)
         loop = TransactionalLoop(
             processor,
-            consumer=Consumer(options.group_consumer(group)),
+            consumer=Consumer(options.group_consumer(group, name=name)),
             producer=TransactionalProducer(
                 options.transactional_producer(f"{group}-{instance}"),
                 physical=settings.topic,

@@ -236,12 +236,19 @@ class Settings(BaseSettings):
     # Health and logs
     health_port: int | None = _setting(
         "Health and logs", "port", None,
-        "Serves `/healthz`, `/readyz` and `/metrics`. Not set: off; 0: any free port, in the log.",
+        "Serves `/healthz`, `/readyz`, `/metrics` and, of the stats worker, `/stats/`. Not set: "
+        "off; 0: any free port, in the log.",
         ge=0, le=65_535,
     )  # fmt: skip
     health_host: str = _setting(
         "Health and logs", "", "0.0.0.0",  # noqa: S104 - probes come from outside the pod
         "The address it listens on.", min_length=1,
+    )  # fmt: skip
+    advertised_address: str | None = _setting(
+        "Health and logs", "host:port", None,
+        "Where other machines reach this worker's health server. Set: a stats worker that is asked "
+        "about a seller of this one's partitions sends the asker here.",
+        max_length=200,
     )  # fmt: skip
     heartbeat_limit_ms: int = _setting(
         "Health and logs", "ms", 60_000,
@@ -270,6 +277,16 @@ class Settings(BaseSettings):
             match = _BROKER.fullmatch(broker.strip())
             if match is None or not 0 < int(match["port"] or 9092) < 65_536:
                 raise ValueError(f"{broker.strip()!r} is not host:port, as in localhost:9092")
+        return value
+
+    @field_validator("advertised_address")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        match = _BROKER.fullmatch(value)
+        if match is None or match[1] or not match["port"] or not 0 < int(match["port"]) < 65_536:
+            raise ValueError(f"{value!r} is not host:port, as in stats-0.stats:8080")
         return value
 
     @field_validator("topic_prefix", "instance_id")

@@ -1,11 +1,12 @@
 import http.client
+import socket
 from collections.abc import Iterator
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from workers.errors import ConfigurationError
-from workers.runtime.health import HealthServer, Heartbeat
+from workers.runtime.health import Answer, HealthServer, Heartbeat
 
 
 class Clock:
@@ -83,6 +84,31 @@ def test_other_paths_are_not_found_and_head_has_no_body(server: HealthServer) ->
     assert ask(server, "/etc/passwd")[0] == 404
     assert ask(server, "/healthz", "HEAD") == (200, "")
     assert ask(server, "/healthz", "POST")[0] == 501
+
+
+def test_pages_besides_are_asked_with_the_whole_target(
+    heartbeat: Heartbeat, registry: CollectorRegistry
+) -> None:
+    with HealthServer(
+        heartbeat,
+        heartbeat_limit=10,
+        registry=registry,
+        host="127.0.0.1",
+        port=0,
+        pages={
+            "/echo/": lambda target: Answer(
+                307, "text/plain", f"{target.path} {target.query}".encode(), {"Location": "/there"}
+            )
+        },
+    ) as server:
+        assert ask(server, "/echo/a%20b?c=d") == (307, "/echo/a%20b c=d")
+        assert ask(server, "/echo/a", "HEAD") == (307, "")
+        status, text = ask(server, "/else")
+        assert (status, "/echo/" in text) == (404, True)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            client.sendall(b"GET http://[ HTTP/1.0\r\n\r\n")
+            assert b" 400 " in client.recv(100).splitlines()[0]
+        assert ask(server, "/healthz")[0] == 200
 
 
 def test_a_busy_port_is_told_and_the_port_is_free_afterwards(
