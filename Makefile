@@ -5,7 +5,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench schemas constraints clean
+.PHONY: help demo test torture lint format bench schemas constraints clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -21,6 +21,9 @@ demo: $(READY) ## Run the whole loop on this machine: photos and sales in, price
 test: $(READY) ## Check the generated contract, then run all tests on a real Kafka
 	@$(BIN)/secondsight schemas --check
 	@$(BIN)/python -m pytest $(ARGS)
+
+torture: $(READY) ## Kill stats workers at every step, then recount everything: KILLS=200 SEED=7
+	@$(BIN)/python -m tests.torture --kills $(or $(KILLS),200) --seed $(or $(SEED),7) $(ARGS)
 
 lint: $(READY) ## Check style and types
 	@$(BIN)/ruff check .

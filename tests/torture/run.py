@@ -89,7 +89,12 @@ def run(
         publisher.start()
         for fault in faults:
             say(str(fault))
-            striker.strike(fault)
+            try:
+                striker.strike(fault)
+            except TortureError as error:
+                # One thing is wrong; the rest of the run may tell more.
+                verdict.problems.append(f"{fault}: {error}")
+                striker.start_over()
         striker.settle()
         say("publishing the rest")
         publisher.finish()
@@ -99,7 +104,9 @@ def run(
         await_parts(crew, cluster, expected)
         crew.stop()
         say("comparing")
-        verdict = compare(crew, cluster, expected)
+        found = compare(crew, cluster, expected)
+        found.problems = verdict.problems + found.problems
+        verdict = found
     except TortureError as error:
         verdict.differs(str(error))
     finally:

@@ -73,6 +73,12 @@ class Striker:
         """Start whoever is still down."""
         self._start_victims()
 
+    def start_over(self) -> None:
+        """Kill all workers, each with its stacks in its log, and start those that stay."""
+        self._crew.end()
+        self._to_start = set(BASE)
+        self._start_victims()
+
     # --- killed ----------------------------------------------------------------------------
 
     def _at_random(self, fault: Fault) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -32,18 +31,18 @@ def changelog(cluster: Cluster) -> list[Entry]:
     return cluster.read(CHANGELOG)
 
 
-@pytest.mark.parametrize("folder_is_lost", [False, True])
 def test_group_offsets_that_were_deleted_do_not_count_anything_again(
-    make_scene: Callable[..., Any], folder_is_lost: bool
+    make_scene: Callable[..., Any],
 ) -> None:
     scene = make_scene()
+    # The state says where to go on; and where the folder is lost too, its changelog does.
+    for folder in ("a", "a", "b"):
+        scene.crew.start(folder)
+        scene.publish(100)
+        scene.counted()
+        scene.crew.stop()
+        delete_group_offsets(scene.cluster)
     scene.crew.start("a")
-    scene.publish(200)
-    scene.counted()
-    scene.crew.stop()
-    delete_group_offsets(scene.cluster)
-    scene.publish(100)
-    scene.crew.start("b" if folder_is_lost else "a")
     scene.is_as_counted()
 
 

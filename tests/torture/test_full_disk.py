@@ -80,7 +80,7 @@ def test_the_worker_stops_and_goes_on_when_there_is_room(
     scene.publish(400)
     worker = scene.crew.running["a"]
     assert worker.wait() == FAILED
-    assert "no space is left on the disk" in worker.last_words()
+    assert "no space is left on the disk" in worker.logged()
 
     # Started again while the disk is full it must not go on as if nothing were.
     again = scene.crew.start("a", data=data, prefix=small_disk.prefix)

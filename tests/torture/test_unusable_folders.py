@@ -11,18 +11,30 @@ from typing import Any
 
 import pytest
 
+from stats_store.backend.options import RocksDBOptions
+from stats_store.backend.rocksdb import RocksDBBackend
+from stats_store.changelog import Family
 from tests.torture.verdict import CHANGELOG
 
 BAD_DATA, FAILED = 3, 1
 
 
-def content(folder: Path) -> dict[str, bytes]:
+def files(folder: Path) -> dict[str, bytes]:
     """Return every file but the info log, which a failed start may write to."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith("LOG")
     }
+
+
+def entries(folder: Path) -> dict[str, bytes]:
+    """Return every entry; RocksDB writes its manifest anew whenever it is opened."""
+    backend = RocksDBBackend.open(folder, RocksDBOptions(), [])
+    try:
+        return {repr(k): v for family in Family for k, v in backend.scan(family.value)}
+    finally:
+        backend.close()
 
 
 def truncate_manifest(folder: Path) -> None:
@@ -35,9 +47,14 @@ def put_another_partitions(folder: Path) -> None:
     folder.with_name("1").rename(folder)
 
 
-@pytest.mark.parametrize("spoil", [truncate_manifest, put_another_partitions])
+@pytest.mark.parametrize(
+    ("spoil", "content"), [(truncate_manifest, files), (put_another_partitions, entries)]
+)
 def test_a_spoilt_folder_is_refused_and_restored_once_it_is_moved_away(
-    make_scene: Callable[..., Any], spoil: Callable[[Path], None], tmp_path: Path
+    make_scene: Callable[..., Any],
+    spoil: Callable[[Path], None],
+    content: Callable[[Path], dict[str, bytes]],
+    tmp_path: Path,
 ) -> None:
     scene = make_scene(partitions=2)
     scene.crew.start("a")

@@ -58,9 +58,9 @@ def judge(
         stores: folders of RocksDBs, named for their partition; they are brought up to date.
     """
     verdict = Verdict()
-    _answers(records, expected, verdict)
-    _set_aside(records, expected, verdict)
-    _sent_home(expected, verdict)
+    answers(records, expected, verdict)
+    set_aside(records, expected, verdict)
+    sent_home(expected, verdict)
     inputs = [entry for topic in INPUTS for entry in records[topic]]
     for partition in expected.books:
         sellers_as_they_stood(
@@ -70,7 +70,7 @@ def judge(
         )
     for problem in wrong_parts(records[PARTIALS], expected):
         verdict.differs(problem)
-    _states(records[CHANGELOG], expected, stores, verdict)
+    states(records[CHANGELOG], expected, stores, verdict)
     return verdict
 
 
@@ -124,7 +124,8 @@ def sellers_as_they_stood(
             book.take(json.loads(sale.value or b""))
 
 
-def _answers(records: Mapping[str, Sequence[Entry]], expected: Recount, verdict: Verdict) -> None:
+def answers(records: Mapping[str, Sequence[Entry]], expected: Recount, verdict: Verdict) -> None:
+    """Find listings that were enriched too seldom or too often."""
     wanted = Counter(
         (partition, entry.headers["ce_id"])
         for partition, listings in expected.listings.items()
@@ -134,7 +135,8 @@ def _answers(records: Mapping[str, Sequence[Entry]], expected: Recount, verdict:
     _compare("listing", "enriched", wanted, found, verdict)
 
 
-def _set_aside(records: Mapping[str, Sequence[Entry]], expected: Recount, verdict: Verdict) -> None:
+def set_aside(records: Mapping[str, Sequence[Entry]], expected: Recount, verdict: Verdict) -> None:
+    """Find bad records with too few dead letters or too many."""
     found = Counter(
         (
             entry.headers[HEADER_PREFIX + "topic"].decode(),
@@ -147,7 +149,8 @@ def _set_aside(records: Mapping[str, Sequence[Entry]], expected: Recount, verdic
     _compare("bad record", "set aside", Counter(expected.bad), found, verdict)
 
 
-def _sent_home(expected: Recount, verdict: Verdict) -> None:
+def sent_home(expected: Recount, verdict: Verdict) -> None:
+    """Find strays that did not come home once."""
     wanted = Counter(expected.strays.values())
     found = Counter({name: expected.at_home.get(name, 0) for name in wanted})
     _compare("stray", "sent home", wanted, found, verdict)
@@ -166,9 +169,10 @@ def _compare(
         verdict.problems.append(f"{what} {name} was {done} {found[name]} times, not {wanted[name]}")
 
 
-def _states(
+def states(
     changelog: Sequence[Entry], expected: Recount, stores: Sequence[Path], verdict: Verdict
 ) -> None:
+    """Find what differs in the changelog's state from the recount, and in stores from that."""
     for partition, book in expected.books.items():
         own = [entry for entry in changelog if entry.partition == partition]
         fresh = Path(tempfile.mkdtemp(prefix="torture-restored-"))
