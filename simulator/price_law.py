@@ -53,8 +53,12 @@ class PriceLaw:
         wave = WAVE * sin(2 * pi * day / WAVE_DAYS + self._phases[category.path])
         return self._slopes[category.path] * day / TREND_DAYS + wave
 
-    def log_oracle(self, thing: Thing, habit: float, day: float) -> float:
-        """Return the log of the median price given all that can be known, in whole units."""
+    def log_photo(self, thing: Thing) -> float:
+        """Return the log of what all that can be seen of a thing is worth, in whole units.
+
+        One who reads the photo without a mistake, and knows nothing of seller and day, can say
+        no more than this.
+        """
         category = thing.category
         brand = UNBRANDED_EFFECT if thing.brand is None else thing.brand.effect
         return (
@@ -66,9 +70,11 @@ class PriceLaw:
             + MATERIALS[thing.material]
             + CONDITIONS[thing.condition]
             + category.variant.effect * thing.variant
-            + habit
-            + self.trend(category, day)
         )
+
+    def log_oracle(self, thing: Thing, habit: float, day: float) -> float:
+        """Return the log of the median price given all that can be known, in whole units."""
+        return self.log_photo(thing) + habit + self.trend(thing.category, day)
 
     def log_price(self, thing: Thing, habit: float, day: float, rng: np.random.Generator) -> float:
         """Return the log of a price the thing fetches, in whole units."""

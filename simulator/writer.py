@@ -12,7 +12,14 @@ from simulator.events import Outcome
 from simulator.listings import Listing
 from simulator.price_law import PriceLaw
 
-ORACLE_COLUMNS = ("listing_id", "oracle_price", "noise_sigma", "photo_fault", "irrational")
+ORACLE_COLUMNS = (
+    "listing_id",
+    "oracle_price",
+    "noise_sigma",
+    "photo_fault",
+    "irrational",
+    "photo_log_price",
+)
 
 
 def write_tables(
@@ -80,6 +87,7 @@ def _truth(listing: Listing, outcome: Outcome, log_oracle: float, law: PriceLaw)
         f"{law.noise_sigma(listing.thing.category):.4f}",
         listing.fault or "",
         str(int(outcome.irrational)),
+        f"{law.log_photo(listing.thing):.6f}",
     )
 
 

@@ -20,11 +20,20 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class OracleRow:
-    """What is true of a listing: log of its median price in whole units, deviation around it."""
+    """What is true of a listing; prices are natural logs of whole units.
+
+    Attributes:
+        log_price: median of what it can sell for.
+        noise_sigma: standard deviation around that.
+        faulty: no photo of it is sound.
+        photo_log_price: what its visible qualities alone are worth, without seller and day; None
+            where the file does not say, as of older markets.
+    """
 
     log_price: float
     noise_sigma: float
     faulty: bool
+    photo_log_price: float | None = None
 
     @property
     def score(self) -> float:
@@ -118,4 +127,12 @@ def _row(row: Mapping[str, str]) -> OracleRow:
         log_price=math.log(float(row["oracle_price"])),
         noise_sigma=float(row["noise_sigma"]),
         faulty=bool(row["photo_fault"]),
+        photo_log_price=_finite(seen) if (seen := row.get("photo_log_price")) else None,
     )
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a price")
+    return value

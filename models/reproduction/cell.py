@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from models.baselines.compare import all_baselines
+from models.baselines.registry import all_baselines
 from models.bundle.manifest import RuleName
 from models.errors import TrainingError
 from models.evaluation.oracle import OracleRow

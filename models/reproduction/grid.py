@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 
-from models.baselines.compare import all_baselines
+from models.baselines.registry import all_baselines
 from models.bundle.manifest import RuleName
 
 JOINT = "joint"
@@ -16,11 +16,16 @@ TABLES = (1, 2, 3, 4, 5, 6)
 
 
 class FeatureSet(StrEnum):
-    """Where the image features come from (3.2)."""
+    """Where the image features come from (3.2).
+
+    `perfect` is no feature of a photo but what the simulator knows that it is worth, see
+    `models.reproduction.perfect`.
+    """
 
     PRETRAINED = "pretrained"
     STFE = "STFE"
     MSTFE = "MSTFE"
+    PERFECT = "perfect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,17 +92,25 @@ def settings_of(table: int) -> list[Setting]:
                 for rule, warm_up in product(RuleName, (False, True))
             ]
         case 6:
-            others = [one.name for one in all_baselines() if one.name != JOINT]
             return [
                 Setting(),
                 Setting(kernel=False),
-                *(Setting(method=name, kernel=False) for name in others),
+                *(Setting(method=one.name, kernel=False) for one in all_baselines()),
+                Setting(features=FeatureSet.PERFECT),
             ]
         case _:
             return []
 
 
-def grid(tables: Sequence[int], seeds: int) -> list[Cell]:
-    """Return the trainings of some tables; all those of the first seed come first."""
-    settings = dict.fromkeys(setting for table in tables for setting in settings_of(table))
+def grid(tables: Sequence[int], seeds: int, *, perfect: bool) -> list[Cell]:
+    """Return the trainings of some tables; all those of the first seed come first.
+
+    `perfect` tells whether it is known what photos are worth; else those rows are left out.
+    """
+    settings = dict.fromkeys(
+        setting
+        for table in tables
+        for setting in settings_of(table)
+        if perfect or setting.features is not FeatureSet.PERFECT
+    )
     return [Cell(setting, seed) for seed in range(seeds) for setting in settings]

@@ -111,6 +111,24 @@ def test_the_oracle_is_close_to_what_things_sold_for(folder: Path) -> None:
     assert 0.7 < np.std(errors) < 1.3
 
 
+def test_what_the_oracle_knows_beyond_the_photo_is_seller_and_category(folder: Path) -> None:
+    """The rest of two listings of one seller and kind is the same but for the trend's few days."""
+    listings = table(folder / "listings.csv")
+    truth = table(folder / "oracle.csv")
+    rest: dict[tuple[str, str], list[float]] = {}
+    for row, true in zip(listings, truth, strict=True):
+        beyond = np.log(float(true["oracle_price"])) - float(true["photo_log_price"])
+        # titles are of the true category: "..., a bag by X, worn"
+        noun = row["title"].rpartition(", ")[0].partition(" by ")[0].split()[-1]
+        rest.setdefault((row["seller_id"], noun), []).append(beyond)
+    several = [values for values in rest.values() if len(values) > 1]
+    assert len(several) > 5
+    # ten days of a trend of 0.2 in sixty, and of a wave of 0.06 either way
+    assert max(np.ptp(values) for values in several) < 0.25
+    # between sellers it is more: their habits
+    assert np.std([np.mean(values) for values in rest.values()]) > 0.05
+
+
 @pytest.mark.parametrize(("currency", "decimals"), [("JPY", 0), ("KWD", 3), ("VND", 0)])
 def test_prices_have_the_decimals_of_their_currency(
     tmp_path: Path, currency: str, decimals: int

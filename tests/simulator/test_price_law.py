@@ -37,6 +37,15 @@ def test_the_oracle_is_the_sum_of_its_parts() -> None:
     assert prices.log_oracle(bag(), 0.1, 12.5) == pytest.approx(by_hand)
 
 
+def test_what_the_photo_is_worth_knows_neither_seller_nor_day() -> None:
+    prices = law()
+    # base 46, brand 1.00 x weight 1.4, red, checked, leather, worn, long strap
+    by_hand = log(46) + 1.4 + 0.04 + 0.14 + 0.25 - 0.38 + 0.12
+    assert prices.log_photo(bag()) == pytest.approx(by_hand)
+    assert prices.log_photo(bag(hidden=2)) == prices.log_photo(bag(hidden=0))
+    assert law("JPY", seed=2).log_photo(bag()) == pytest.approx(by_hand + log(195))
+
+
 def test_no_photo_tells_the_hidden_specification() -> None:
     prices = law()
     assert prices.log_oracle(bag(hidden=0), 0, 3) == prices.log_oracle(bag(hidden=2), 0, 3)

@@ -41,8 +41,9 @@ def simulate(
     """Write a marketplace with a known price law: photos, listings, sales, and the truth.
 
     The folder gets images/, listings.csv, sales.csv and dataset.json, as every dataset has, and
-    oracle.csv: for each listing the best possible guess of its price, the noise around it, and
-    what is wrong with the photos. The same options give the same bytes.
+    oracle.csv: for each listing the best possible guess of its price, the noise around it, what
+    is wrong with the photos, and what the photos alone are worth. The same options give the same
+    bytes.
     """
     columns = (TextColumn("photos"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:

@@ -8,15 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from models.baselines.compare import all_baselines
 from models.baselines.protocol import Baseline
+from models.baselines.registry import all_baselines
 from models.errors import TrainingError
 from models.joint.trainer import Plan
 from models.training_data import TrainingData
 
-JOINT, SELECTIVE, STATISTICS = "joint", "SelectiveNet", "statistics only"
+SELECTIVE, STATISTICS = "SelectiveNet", "statistics only"
 NAMES = (
-    JOINT,
     "separate, in-sample residuals",
     "separate, cross-fitted residuals",
     SELECTIVE,
@@ -25,7 +24,7 @@ NAMES = (
     "ridge",
     STATISTICS,
 )
-NETWORKS = NAMES[1:5]
+NETWORKS = NAMES[:4]
 CATEGORY_LEVELS = 6  # two above and four below
 
 Floats = npt.NDArray[np.float64]
@@ -84,7 +83,7 @@ def test_the_score_orders_listings_by_their_noise(
     )
     assert ahead(scores[~noisy], scores[noisy]) > 0.75
     assert ahead(scores[~noisy & ~blurred], scores[noisy & blurred]) > 0.95
-    if name not in (JOINT, SELECTIVE, STATISTICS):  # the category alone makes up their share
+    if name not in (SELECTIVE, STATISTICS):  # the category alone makes up their share
         assert ahead(scores[~blurred], scores[blurred]) > 0.65
 
 
@@ -120,7 +119,7 @@ def test_columns_that_are_not_known_are_answered(
     assert prices.std() > 0
 
 
-@pytest.mark.parametrize("name", NAMES[1:])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_market_of_one_price_is_priced_at_it(
     name: str, make_market: Callable[..., TrainingData], short: Plan
 ) -> None:

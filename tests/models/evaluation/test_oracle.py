@@ -22,6 +22,18 @@ def test_the_truth_is_read_by_listing(tmp_path: Path) -> None:
     assert sorted(found, key=lambda name: -found[name].score) == ["a", "c", "b"]
 
 
+def test_what_a_photo_is_worth_is_known_of_newer_markets_only(tmp_path: Path) -> None:
+    newer = HEADER.replace("irrational", "irrational,photo_log_price")
+    (tmp_path / "oracle.csv").write_text(newer + "a,20.5,0.16,,0,-3.125\nb,3,0.37,,0,\n")
+    found = read_oracle(tmp_path)
+    assert found is not None
+    assert [found[name].photo_log_price for name in "ab"] == [-3.125, None]
+    (tmp_path / "oracle.csv").write_text(HEADER + "a,20.5,0.16,,0\n")
+    found = read_oracle(tmp_path)
+    assert found is not None
+    assert found["a"].photo_log_price is None
+
+
 def test_a_dataset_without_a_truth(tmp_path: Path) -> None:
     assert read_oracle(tmp_path) is None
 
@@ -33,6 +45,7 @@ def test_a_dataset_without_a_truth(tmp_path: Path) -> None:
         HEADER.encode() + b"a,0,0.2,,0\n",
         HEADER.encode() + b"a,dear,0.2,,0\n",
         HEADER.encode() + b"a,3\n",
+        HEADER.replace("irrational", "irrational,photo_log_price").encode() + b"a,3,0.2,,0,nan\n",
         b"\xff\xfe",
     ],
 )

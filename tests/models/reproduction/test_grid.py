@@ -5,21 +5,28 @@ from models.reproduction.grid import TABLES, Cell, FeatureSet, Setting, grid, se
 
 def test_what_two_tables_share_is_trained_once() -> None:
     alone = {table: set(settings_of(table)) for table in TABLES}
-    assert [len(alone[table]) for table in TABLES] == [0, 5, 5, 6, 4, 9]
-    every = grid(TABLES, 2)
+    assert [len(alone[table]) for table in TABLES] == [0, 5, 5, 6, 4, 10]
+    every = grid(TABLES, 2, perfect=True)
     assert len(every) == len(set(every)) == 2 * len(set().union(*alone.values()))
     # delta 0.5 is in Tables 2, 4 and 6
     assert sum(Setting() in settings for settings in alone.values()) == 3
 
 
 def test_the_first_seed_comes_first() -> None:
-    assert [cell.seed for cell in grid((5,), 3)] == [0] * 4 + [1] * 4 + [2] * 4
+    assert [cell.seed for cell in grid((5,), 3, perfect=False)] == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_what_nobody_knows_is_not_trained() -> None:
+    bound = Cell(Setting(features=FeatureSet.PERFECT), 0)
+    known, unknown = (grid((6,), 1, perfect=perfect) for perfect in (True, False))
+    assert bound in known
+    assert unknown == [cell for cell in known if cell != bound]
 
 
 def test_tables_four_and_five_are_of_both_rules() -> None:
     for rule in RuleName:
         assert Setting(rule=rule, warm_up=False, kernel=False) in settings_of(5)
-        for features in FeatureSet:
+        for features in (FeatureSet.STFE, FeatureSet.MSTFE, FeatureSet.PRETRAINED):
             assert Setting(rule=rule, features=features) in settings_of(4)
 
 
