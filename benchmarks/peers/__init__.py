@@ -1,0 +1,1 @@
+"""What `benchmarks/stats.py` compares with: the same statistics on other stream processors."""
