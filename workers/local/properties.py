@@ -36,6 +36,9 @@ def server_properties(*, log_dir: str, port: int, controller_port: int) -> str:
         "share.coordinator.state.topic.replication.factor": 1,
         "share.coordinator.state.topic.min.isr": 1,
         "group.initial.rebalance.delay.ms": 0,  # three seconds for nobody on one machine
+        # At the defaults of 6 s and 10 s no worker could take over from a killed one in seconds.
+        "group.min.session.timeout.ms": 1_000,
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1_000,
         "log.retention.ms": -1,
         "log.roll.hours": 24 * 365 * 10,  # old timestamps would roll a segment for every week
         "offsets.retention.minutes": 60 * 24 * 365,

@@ -1,9 +1,13 @@
 """A real stats worker in a process of its own, and events to feed it."""
 
+import json
 import os
 import subprocess
 import sys
+import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -99,6 +103,47 @@ class System:
         environment = self._environment | {"SECONDSIGHT_DATA_DIR": str(self.folder / data)}
         self.workers.append(Worker(environment | settings, self.folder / "log.jsonl"))
         return self.workers[-1]
+
+    def metric(self, worker: int, name: str, **labels: str) -> float | None:
+        """A metric of the worker started as that number, with SECONDSIGHT_HEALTH_PORT=0."""
+        wanted = {f'{label}="{value}"' for label, value in labels.items()}
+        for line in self.asked(worker, "/metrics")[1].splitlines():
+            sample, _, value = line.rpartition(" ")
+            found, _, written = sample.partition("{")
+            if found == f"secondsight_{name}" and wanted <= set(written.strip("}").split(",")):
+                return float(value)
+        return None
+
+    def asked(self, worker: int, path: str) -> tuple[int, str]:
+        """What the health server of a worker answers: status and text."""
+
+        def ports() -> list[int]:
+            lines = (
+                json.loads(x)
+                for x in (self.folder / "log.jsonl").read_text().splitlines()
+                if x[0] == "{"
+            )
+            return [line["port"] for line in lines if line["event"] == "health served"]
+
+        self.until(lambda: len(ports()) > worker, "no health server")
+        try:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{ports()[worker]}{path}", timeout=DEADLINE_S
+            ) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError as error:
+            raise AssertionError((self.folder / "log.jsonl").read_text()[-3000:]) from error
+
+    def until(self, true: Callable[[], Any], otherwise: str) -> None:
+        """Return once something is true; nothing tells this process when it becomes so."""
+        deadline, pause = time.monotonic() + DEADLINE_S, threading.Event()
+        while not true():
+            logged = (self.folder / "log.jsonl").read_text()[-3000:]
+            assert any(worker.running for worker in self.workers), logged
+            assert time.monotonic() < deadline, f"{otherwise}: {logged}"
+            pause.wait(0.02)
 
     def recreate(self, topic: str) -> None:
         """Delete a topic and create it anew, empty."""
