@@ -23,7 +23,8 @@ def start_positions(
         restored: the state's positions by name on the cluster.
 
     Raises:
-        ConfigurationError: the state is ahead of an input, so it was counted from another one.
+        ConfigurationError: the state is ahead of an input, so it was counted from another one;
+            or records were deleted before they were applied, and nobody has accepted that.
         KafkaException: the cluster does not say.
     """
     return [
@@ -43,12 +44,26 @@ def _committed(consumer: Consumer, place: TopicPartition) -> TopicPartition:
 
 
 def _checked(consumer: Consumer, place: TopicPartition, offset: int) -> TopicPartition:
-    _, end = consumer.get_watermark_offsets(place, timeout=_TIMEOUT_S)
+    first, end = consumer.get_watermark_offsets(place, timeout=_TIMEOUT_S)
     if offset > end:
         raise ConfigurationError(
             f"the state of partition {place.partition} is at {offset} of {place.topic}, which ends "
             f"at {end}: the topic is not the one that the state was counted from. Bring it back, "
             f"or move the state's folder away and start with new topics"
         )
+    if offset < first:
+        # The group's offset is written with the state, so only an operator can have moved it on.
+        (group,) = consumer.committed([place], timeout=_TIMEOUT_S)
+        if group.error is not None:
+            raise KafkaException(group.error)
+        if group.offset < first:
+            raise ConfigurationError(
+                f"{first - offset} records of {place.topic}, partition {place.partition}, were "
+                f"deleted before they were applied: the state is at {offset}, the first record "
+                f"is {first}. Bring them back; or accept that they are missing by setting the "
+                f"group's offset with Kafka's own kafka-consumer-groups --reset-offsets "
+                f"--to-earliest, and start again"
+            )
+        offset = first
     place.offset = offset
     return place
