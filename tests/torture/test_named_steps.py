@@ -5,6 +5,8 @@ The long one is `make torture`.
 
 from pathlib import Path
 
+import pytest
+
 from tests.torture.cluster import Cluster
 from tests.torture.plan import Fault, Kind
 from tests.torture.run import run
@@ -27,6 +29,7 @@ TIME_OUTS = [
 ]
 
 
+@pytest.mark.timeout(600)  # a minute; on a machine with ten times the load it may take ten
 def test_nothing_is_lost_or_double(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
     faults = COMMITS + HANDOVERS + TIME_OUTS
     cluster = Cluster(kafka, prefix=topic_prefix, partitions=4)
