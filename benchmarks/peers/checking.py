@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from benchmarks.peers.sales import CURRENCY, Counted, Histogram
+from schemas.dead_letter import DeadLetter
 from stats_store.encoding import decode
 from stats_store.histogram import PriceHistogram
 from stats_store.scope import ScopeKey
@@ -24,7 +25,8 @@ def last_values(servers: str, topic: str) -> dict[bytes, bytes]:
         KafkaException: the topic cannot be read.
     """
     latest: dict[bytes, bytes] = {}
-    for key, value in _records(servers, topic):
+    for message in _records(servers, topic):
+        key, value = message.key() or b"", message.value()
         if value is None:
             latest.pop(key, None)
         else:
@@ -32,7 +34,21 @@ def last_values(servers: str, topic: str) -> dict[bytes, bytes]:
     return latest
 
 
-def _records(servers: str, topic: str) -> Iterator[tuple[bytes, bytes | None]]:
+def check_dead_letters(servers: str, topic: str, expected: int) -> None:
+    """Compare the records that were set aside with how many were bad.
+
+    Raises:
+        SystemExit: there are more or fewer, or one was set aside twice.
+    """
+    letters = [DeadLetter.from_headers(message.headers()) for message in _records(servers, topic)]
+    places = {(letter.topic, letter.partition, letter.offset) for letter in letters}
+    if not len(places) == len(letters) == expected:
+        raise SystemExit(
+            f"{topic} has {len(letters):,} records of {len(places):,} places, not {expected:,}"
+        )
+
+
+def _records(servers: str, topic: str) -> Iterator[Message]:
     consumer = Consumer(
         {
             "bootstrap.servers": servers,
@@ -54,7 +70,7 @@ def _records(servers: str, topic: str) -> Iterator[tuple[bytes, bytes | None]]:
                 raise SystemExit(f"{topic} has no end")
             for message in messages:
                 if (error := message.error()) is None:
-                    yield message.key() or b"", message.value()
+                    yield message
                 elif error.code() == KafkaError._PARTITION_EOF:
                     return
                 else:

@@ -137,10 +137,12 @@ def follow(
         raise SystemExit(f"{group} committed all {events:,} at once; give more events")
     half_at, half = next(each for each in samples if each[1] >= events / 2)
     counted = events - first
+    rate = counted / (ended - began)
     return Run(
         events=events,
-        per_s=counted / (ended - began),
-        per_s_second_half=(events - half) / (ended - half_at) if half < events else float("nan"),
+        per_s=rate,
+        # Where one commit covers the whole second half there is nothing to tell apart.
+        per_s_second_half=(events - half) / (ended - half_at) if half < events else rate,
         per_cpu_s=counted / max(cpu_seconds(process.pid) - cpu_before, 1 / _TICKS),
         broker_us=(_cpu_of(broker) - broker_before) / counted * 1e6,
         peak_bytes=peak_bytes(process.pid),

@@ -2,8 +2,7 @@
 
 Runs in an environment of its own (requirements-quix.txt). A histogram is one entry of the state
 per bucket and one for count and sum: rewriting a whole histogram of a category as JSON at each
-sale takes several times as long. Categories and the global scope need repartition topics, since
-its state belongs to the key of a message.
+sale takes several times as long. With one partition `group_by` makes no repartition topic.
 """
 
 # mypy: ignore-errors

@@ -8,11 +8,19 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.peers.checking import check, read_faust, read_java, read_ours, read_quix
+from benchmarks.peers.checking import (
+    check,
+    check_dead_letters,
+    read_faust,
+    read_java,
+    read_ours,
+    read_quix,
+)
 from benchmarks.peers.java import java_command
 from benchmarks.peers.measure import Run, follow, start_on, stop
 from benchmarks.peers.python import HERE, peer_python
 from benchmarks.peers.sales import Counted, Sales
+from schemas.dead_letter import dead_letter_topic
 from schemas.topics import TRANSACTIONS
 from stats_store.backend.options import RocksDBOptions
 from stats_store.store import PartitionStore
@@ -114,6 +122,7 @@ def run_ours(bench: Bench, number: int, events: int, *, bad: float = 0.0) -> Run
         )
     finally:
         stop(process)
+    check_dead_letters(bench.servers, dead_letter_topic(topic), records - events)
     expected = bench.expected(events, ALL_SCOPES)
     store = PartitionStore.open(folder / "stats" / "0", 0, options=RocksDBOptions())
     try:
@@ -159,7 +168,6 @@ def run_quix(bench: Bench, number: int, events: int) -> Run:
     process = start_on(
         bench.core, [python, program, bench.servers, group, topic, str(bench.folder / group)]
     )
-    repartitions = [f"repartition__{group}--{topic}--{scope}" for scope in ("category", "global")]
     try:
         run = follow(
             process,
@@ -167,7 +175,6 @@ def run_quix(bench: Bench, number: int, events: int) -> Run:
             group=group,
             topic=topic,
             events=events,
-            then_drained=repartitions,
             broker=bench.broker,
         )
     finally:
