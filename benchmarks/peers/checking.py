@@ -5,11 +5,12 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from benchmarks.peers.sales import CURRENCY, Counted, Histogram
-from schemas.dead_letter import DeadLetter
+from schemas.dead_letter import DeadLetter, Headers
 from stats_store.encoding import decode
 from stats_store.histogram import PriceHistogram
 from stats_store.scope import ScopeKey
@@ -40,7 +41,10 @@ def check_dead_letters(servers: str, topic: str, expected: int) -> None:
     Raises:
         SystemExit: there are more or fewer, or one was set aside twice.
     """
-    letters = [DeadLetter.from_headers(message.headers()) for message in _records(servers, topic)]
+    letters = [
+        DeadLetter.from_headers(cast(Headers, message.headers()))
+        for message in _records(servers, topic)
+    ]
     places = {(letter.topic, letter.partition, letter.offset) for letter in letters}
     if not len(places) == len(letters) == expected:
         raise SystemExit(
