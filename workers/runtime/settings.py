@@ -170,7 +170,8 @@ class Settings(BaseSettings):
     standby: Literal["all"] | Annotated[int, Field(ge=0, le=4_096)] = _setting(
         "Statistics", "partitions", 0,
         "Partitions of other workers whose changelog this one follows into stores of its own, to "
-        "take them over in seconds: a number, or `true` for all. Each takes the disk of its state.",
+        "take them over in seconds: a number, or `true` for all. Each takes the disk of its state; "
+        "workers with a standby share no data folder.",
     )  # fmt: skip
 
     # Suggestions
