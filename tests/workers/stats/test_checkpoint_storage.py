@@ -1,5 +1,6 @@
 """Checkpoints in a folder and in a storage that is none."""
 
+import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -177,3 +178,11 @@ def test_a_storage_that_cannot_be_written_or_read_is_an_error(tmp_path: Path, so
 def test_an_address_that_nothing_reaches_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="SECONDSIGHT_CHECKPOINT_URL"):
         CheckpointStorage("nosuch://bucket/prefix")
+
+
+def test_s3_without_its_package_is_refused_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)  # as where it is not installed
+    with pytest.raises(ConfigurationError, match=r"pip install 'secondsight\[s3\]'"):
+        CheckpointStorage("s3://bucket/prefix")
