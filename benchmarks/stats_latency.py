@@ -43,7 +43,6 @@ from workers.local.ports import LOOPBACK, choose_ports
 from workers.runtime.settings import Settings
 
 PREFIX = "latency."
-PILED_UP = 300_000
 LISTINGS_PER_S = 50
 TICK_S = 0.005  # how often sales are handed to the producer
 ANSWER_WITHIN_S = 30.0
@@ -107,7 +106,9 @@ def quiet(producer: Producer, answers: Answers, seconds: float) -> None:
         pause.wait(0.1)
 
 
-def loaded(producer: Producer, answers: Answers, seconds: float, load: float) -> float:
+def loaded(
+    servers: str, producer: Producer, answers: Answers, seconds: float, load: float
+) -> float:
     """Send sales at `load` a second with listings among them; return the load that came about."""
     count = round(load * seconds)
     say(f"Preparing {count:,} sales")
@@ -120,34 +121,39 @@ def loaded(producer: Producer, answers: Answers, seconds: float, load: float) ->
         for number, sale in enumerate(Sales.draw(count, sellers=100_000, seed=5).events(tag="load"))
     ]
     pause = threading.Event()
+    payments = Producer({"bootstrap.servers": servers, "linger.ms": 5})
     listings = sent = 0
     started = time.perf_counter()
     while sent < count:
         due = min(count, int(load * (time.perf_counter() - started)))
         for value, key, headers in records[sent:due]:
-            producer.produce(PREFIX + TRANSACTIONS, value, key, partition=0, headers=[*headers])
+            payments.produce(PREFIX + TRANSACTIONS, value, key, partition=0, headers=[*headers])
         sent = due
         while listings < LISTINGS_PER_S * (time.perf_counter() - started):
             send_listing(producer, answers, f"loaded-{listings}", listings)
             listings += 1
+        payments.poll(0)
         producer.poll(0)
         pause.wait(TICK_S)
-    return count / (time.perf_counter() - started)
+    rate = count / (time.perf_counter() - started)
+    payments.flush()
+    return rate
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=20.0, help="of each of the two loads")
+    parser.add_argument("--sales", type=int, default=300_000, help="that have piled up at first")
     parser.add_argument("--load", type=float, help="sales a second; half the measured full load")
     options = parser.parse_args()
     core = keep_to_the_other_core()
     with tempfile.TemporaryDirectory() as folder, LocalBroker(say=say) as broker:
         servers = broker.bootstrap_servers
         processes = broker_processes()
-        sales = Sales.draw(PILED_UP, sellers=100_000)
+        sales = Sales.draw(options.sales, sellers=100_000)
         bench = Bench(servers, Path(folder), sales, core, processes)
         bench.make_topics(PREFIX)
-        say(f"Publishing {PILED_UP:,} sales")
+        say(f"Publishing {options.sales:,} sales")
         sales.publish(servers, PREFIX + TRANSACTIONS, tag="before")
         consumer = Consumer(
             {
@@ -184,19 +190,16 @@ def main() -> None:
                 servers=servers,
                 group=group,
                 topic=PREFIX + TRANSACTIONS,
-                events=PILED_UP,
+                events=options.sales,
                 broker=processes,
             ).per_s
-            producer = Producer(
-                {"bootstrap.servers": servers, "linger.ms": 0, "acks": "all"}
-                | {"queue.buffering.max.messages": 1_000_000}
-            )
+            producer = Producer({"bootstrap.servers": servers, "linger.ms": 0, "log_level": 2})
             say(f"Full load {full:,.0f} a second; now listings alone")
             quiet(producer, answers, options.seconds)
             answers.await_all()
             wanted = options.load or full / 2
             before, at = _transactions(metrics), time.perf_counter()
-            load = loaded(producer, answers, options.seconds, wanted)
+            load = loaded(servers, producer, answers, options.seconds, wanted)
             interval_ms = 1000 * (time.perf_counter() - at) / (_transactions(metrics) - before)
             answers.await_all()
             producer.flush()
