@@ -123,6 +123,12 @@ class WorkerProcess:
         return self.exit_code in (-signal.SIGKILL, -signal.SIGALRM)
 
     @property
+    def may_be_retried(self) -> bool:
+        """Whether it ended with a reason that a start anew may get over, such as Kafka away."""
+        told = self.last_words().startswith(("error: ", "cimpl.KafkaException: "))
+        return told and self.exit_code != RETRY_WILL_NOT_HELP
+
+    @property
     def frozen(self) -> bool:
         return bool(psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED)
 
@@ -220,8 +226,7 @@ class Crew:
                 continue
             words = worker.last_words()
             self.ended[words] += 1
-            told = words.startswith(("error: ", "cimpl.KafkaException: "))
-            if worker.exit_code == RETRY_WILL_NOT_HELP or not told:
+            if not worker.may_be_retried:
                 raise TortureError(
                     f"worker {name} ended with {worker.exit_code}, see {worker.log}: {words}"
                 )

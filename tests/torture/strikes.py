@@ -242,8 +242,12 @@ class Striker:
     def _leave(self, name: str) -> None:
         self._crew.tend()
         worker = self._crew.running[name]
-        if (code := worker.stop()) != 0:
-            raise TortureError(f"{name} left with {code}: {worker.last_words()}")
+        if (code := worker.stop()) == 0:
+            return
+        words = worker.last_words()
+        self._crew.ended[words] += 1
+        if not worker.may_be_retried:
+            raise TortureError(f"{name} left with {code}: {words}")
 
     def _remove_extra(self) -> None:
         self._leave(EXTRA)
