@@ -21,7 +21,12 @@ class ItemSold(Event):
 
 
 class SaleReversed(Event):
-    """A sale was taken back (refund, charge-back, cancellation); it may arrive before the sale."""
+    """A sale was taken back (refund, charge-back, cancellation); it may arrive before the sale.
+
+    `refunded_minor` tells of a refund in part: what has been paid back of the price so far, in all,
+    in minor units of the sale's currency. The thing then counts as sold for the rest. Without it
+    the whole sale is taken back.
+    """
 
     event_type: ClassVar[str] = "sale.reversed"
 
@@ -29,3 +34,4 @@ class SaleReversed(Event):
     listing_id: Id
     seller_id: Id
     reversed_at: UtcTime
+    refunded_minor: PriceMinor | None = None

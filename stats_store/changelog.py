@@ -11,9 +11,9 @@ never takes one away, and a sale that changes later is found again in a later on
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import Enum
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from stats_store.errors import CorruptRecordError
 
@@ -35,38 +35,48 @@ class Family(Enum):
 CHANGELOG_POSITION_KEY = b"mchangelog"  # local to a store: each copy has its own
 PARTITION_KEY = b"mpartition"
 FORMAT_KEY = b"mformat"
-_POSITION_PREFIX = b"mposition/"
+PACK_DAYS_PREFIX = b"mpack/"  # local: which day a record of packed sales is of, to let it go
+RULES_KEY = b"mrules"  # what the statistics are of; see stats_store.rules
+DAY_KEY = b"mday"  # the latest day of a sale, in days since 1970
+PARKED_PREFIX = b"mparked/"  # a day and the key of a reversal that waits since then
+POSITION_PREFIX = b"mposition/"
 
 _FAMILY_BYTES = frozenset(family.value for family in (Family.HISTOGRAMS, Family.SALES))
+_SALES_BYTE = Family.SALES.value
 _POSITION = struct.Struct("<Bq")  # the format version travels with the changelog, too
 PACK_PREFIX = b"b"
 _PACK_KEY = struct.Struct(">cQH")  # the changelog position before the batch, number in the batch
+_PACK_HEADER = struct.Struct("<IH")  # the day, how many
 _PACKED_ENTRIES = 256  # 15 KiB as a rule, and below a MiB with the longest names there may be
 
 
 def position_change(topic: str, next_offset: int) -> Change:
     """Return the record that says how far an input topic has been applied."""
-    return _POSITION_PREFIX + topic.encode(), _POSITION.pack(FORMAT_VERSION, next_offset)
+    return POSITION_PREFIX + topic.encode(), _POSITION.pack(FORMAT_VERSION, next_offset)
 
 
 def positions(entries: Sequence[tuple[bytes, bytes]]) -> dict[str, int]:
     """Return the next offset by input topic from the entries of the column family meta."""
     return {
-        key.removeprefix(_POSITION_PREFIX).decode(): _next_offset(value)
+        key.removeprefix(POSITION_PREFIX).decode(): _next_offset(value)
         for key, value in entries
-        if key.startswith(_POSITION_PREFIX)
+        if key.startswith(POSITION_PREFIX)
     }
 
 
-def pack_sales(entries: Sequence[tuple[bytes, bytes]], position: int) -> list[Change]:
+def pack_sales(
+    entries: Sequence[tuple[bytes, bytes]], *, position: int, day: int
+) -> list[tuple[bytes, bytes]]:
     """Return entries of the family of sales as records of the changelog.
 
     Args:
-        entries: keys and values, in the order in which they are to be applied.
+        entries: keys and values, in the order in which they are to be applied; an empty value
+            deletes.
         position: the position in the changelog before the batch, which no other batch has.
+        day: the latest day of a sale so far.
     """
     packs = (
-        _packed(entries[start : start + _PACKED_ENTRIES])
+        _packed(day, entries[start : start + _PACKED_ENTRIES])
         for start in range(0, len(entries), _PACKED_ENTRIES)
     )
     return [
@@ -74,32 +84,38 @@ def pack_sales(entries: Sequence[tuple[bytes, bytes]], position: int) -> list[Ch
     ]
 
 
-def _packed(entries: Sequence[tuple[bytes, bytes]]) -> bytes:
-    # How many, the lengths of the keys, those of the values, the keys, the values.
+def _packed(day: int, entries: Sequence[tuple[bytes, bytes]]) -> bytes:
+    # The day, how many, the lengths of the keys, those of the values, the keys, the values.
     keys, values = zip(*entries, strict=True)
-    lengths = struct.pack(f"<H{2 * len(keys)}H", len(keys), *map(len, keys), *map(len, values))
-    return lengths + b"".join(keys) + b"".join(values)
+    lengths = struct.pack(f"<{2 * len(keys)}H", *map(len, keys), *map(len, values))
+    return _PACK_HEADER.pack(day, len(keys)) + lengths + b"".join(keys) + b"".join(values)
 
 
-def unpack_sales(value: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the entries of one record that `pack_sales` made.
+def pack_day(key: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """Return the entry by which a store remembers of which day a record of packed sales is."""
+    day, _ = _PACK_HEADER.unpack_from(value)
+    return PACK_DAYS_PREFIX + day.to_bytes(4, "big") + key, b""
+
+
+def unpack_sales(value: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the entries of one record that `pack_sales` made.
 
     Raises:
         CorruptRecordError: the bytes are not such a record.
     """
     try:
-        (count,) = struct.unpack_from("<H", value)
-        lengths = struct.unpack_from(f"<{2 * count}H", value, 2)
+        _, count = _PACK_HEADER.unpack_from(value)
+        lengths = struct.unpack_from(f"<{2 * count}H", value, _PACK_HEADER.size)
     except struct.error:
         raise CorruptRecordError("a record of packed sales is cut short") from None
-    places = list(accumulate(lengths, initial=2 + 4 * count))
+    places = list(accumulate(lengths, initial=_PACK_HEADER.size + 4 * count))
     if places[-1] != len(value):
         raise CorruptRecordError("the length of a record of packed sales is not what it says")
-    for number in range(count):
-        key = value[places[number] : places[number + 1]]
-        if key[:1] != Family.SALES.value:
-            raise CorruptRecordError(f"{key[:40]!r} is not the key of a packed sale")
-        yield key, value[places[count + number] : places[count + number + 1]]
+    pieces = [value[start:end] for start, end in pairwise(places)]
+    keys = pieces[:count]
+    if any(key[:1] != _SALES_BYTE for key in keys):
+        raise CorruptRecordError("a record of packed sales has a key that is not that of a sale")
+    return list(zip(keys, pieces[count:], strict=True))
 
 
 def check(key: bytes, value: bytes | None) -> None:
@@ -111,9 +127,11 @@ def check(key: bytes, value: bytes | None) -> None:
         CorruptRecordError: the key is foreign, or the format version is another one.
     """
     packed = key[:1] == PACK_PREFIX and len(key) == _PACK_KEY.size
-    if packed or key[:1] in _FAMILY_BYTES:
+    if packed or key[:1] in _FAMILY_BYTES or key in (RULES_KEY, DAY_KEY):
         return
-    if not key.startswith(_POSITION_PREFIX):
+    if key.startswith(PARKED_PREFIX):
+        return
+    if not key.startswith(POSITION_PREFIX):
         raise CorruptRecordError(f"{key[:40]!r} is not a key of the changelog of statistics")
     if value is not None:
         _next_offset(value)

@@ -25,6 +25,10 @@ class SaleConflictError(StatsStoreError):
     """A sale has the ids of a known one and other content; it was not applied."""
 
 
+class LateSaleError(StatsStoreError):
+    """A sale is older than sales are remembered: it may have been counted. It was not applied."""
+
+
 class CorruptCheckpointError(StatsStoreError):
     """A checkpoint is damaged, cut short, or another one than it is said to be."""
 

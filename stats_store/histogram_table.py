@@ -1,6 +1,6 @@
 """The histograms of a store: the durable ones as far as they are used, and the changed ones."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, KeysView
 from itertools import islice
 
 from stats_store.backend.protocol import Backend
@@ -69,6 +69,7 @@ class HistogramTable:
         """Forget the changed histograms."""
         self._changed = {}
 
-    def replaced(self, key: bytes) -> None:
-        """Take note that the entry of a key has been written from elsewhere."""
-        self._clean.pop(key, None)
+    def replaced(self, keys: KeysView[bytes]) -> None:
+        """Take note that the entries of keys have been written from elsewhere."""
+        for key in self._clean.keys() & keys:
+            del self._clean[key]

@@ -10,9 +10,11 @@ from typing import Protocol
 from schemas.statistics import Scope
 from stats_store.errors import CorruptRecordError
 from stats_store.histogram import PriceHistogram
+from stats_store.identity import read_local_number
 from stats_store.scope import ScopeKey
 
 _KEPT_TOTALS = 4096
+DAY_NAME = b"day"  # beside the parts: up to which day a partition with a window knows sales
 
 
 class PartsOfOthers(Protocol):
@@ -36,6 +38,12 @@ class RemoteParts:
     def __init__(self) -> None:
         self._parts: dict[bytes, dict[int, bytes]] = {}
         self._totals: dict[bytes, dict[int, PriceHistogram]] = {}
+        self._days: dict[int, int] = {}
+
+    @property
+    def latest_day(self) -> int:
+        """The latest day that any partition says it knows of, in days since 1970."""
+        return max(self._days.values(), default=0)
 
     def apply(self, partition: int, key: bytes, value: bytes | None) -> None:
         """Take in a record of the partials topic; None means that the part is gone.
@@ -44,6 +52,9 @@ class RemoteParts:
             CorruptRecordError: the key is not that of a category or of the global scope.
             CorruptHistogramError: the value is not a histogram. Nothing changed either way.
         """
+        if key == DAY_NAME:
+            self._days[partition] = 0 if value is None else read_local_number(value)
+            return
         if ScopeKey.from_bytes(key).scope is Scope.SELLER:
             raise CorruptRecordError(f"{key[:40]!r} is not the key of a partial statistic")
         if value is not None:

@@ -8,6 +8,7 @@ from stats_store.backend.options import RocksDBOptions
 from stats_store.backend.secondary import SecondaryBackend
 from stats_store.changelog import Family
 from stats_store.errors import StoreUnusableError
+from stats_store.rules import Rules
 from stats_store.scope import ScopeKey
 from stats_store.store import PartitionStore
 
@@ -56,7 +57,12 @@ class StoreReader:
                 self._folder, _OPTIONS, own_folder=self._own_folder
             )
         # Made anew, since a store takes it that nobody else changes its entries.
-        return PartitionStore(self._backend, self.partition, cached_histograms=_CACHED_HISTOGRAMS)
+        return PartitionStore(
+            self._backend,
+            self.partition,
+            cached_histograms=_CACHED_HISTOGRAMS,
+            rules=Rules.stored(self._backend),
+        )
 
     def currencies(self) -> list[str]:
         """Return the currencies in which anything was ever sold, as of the last `view`."""

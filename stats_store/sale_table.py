@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from stats_store.backend.protocol import Backend
 from stats_store.sales import SaleRecord, listing_prefix, listing_prefix_of, read_sale
 
+_DELETED = b""  # as in the changelog
+
 
 class SaleTable:
     """Records of sales by the key of their entry; see `stats_store.sales`."""
@@ -27,7 +29,11 @@ class SaleTable:
             if key in self._fetched:
                 return self._fetched[key]
             return self._backend.get(key)
-        return record
+        return record or None
+
+    def forget_sale(self, key: bytes) -> None:
+        """Delete a record."""
+        self.put(key, _DELETED)
 
     def put(self, key: bytes, record: bytes) -> None:
         """Set a record."""
@@ -44,10 +50,10 @@ class SaleTable:
         self._unlisted.clear()
         for key in self._changed_of_listing.get(prefix, ()):
             records[key] = self._changed[key]
-        return [read_sale(records[key]) for key in sorted(records)]
+        return [read_sale(record) for _, record in sorted(records.items()) if record]
 
     def changes(self) -> list[tuple[bytes, bytes]]:
-        """Return the changed records in the order in which they first changed."""
+        """Return the changed records in the order they first changed; deleted ones are empty."""
         return list(self._changed.items())
 
     def forget(self) -> None:

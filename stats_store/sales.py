@@ -3,7 +3,8 @@
 A sale is named by listing and transaction, since one payment may cover several listings. A
 record starts with its state; a sale adds what it counted for, and keeps it after a reversal so
 that a late copy of the sale is still recognised. A reversal whose sale is not known yet is
-parked under the same key.
+parked under the same key. After a correction of its category a sale keeps the former ones, so
+that late copies of those are recognised, too.
 """
 
 import struct
@@ -18,14 +19,17 @@ from stats_store.errors import CorruptRecordError
 _SEPARATOR = "\0"  # ids are printable, so it is in none of them
 _SOLD = struct.Struct("<qq3s")  # price in minor units, sold at in ms since 1970, currency
 _PARKED = struct.Struct("<q")  # reversed at in ms since 1970
+_PARKED_PART = struct.Struct("<qq")  # the same, and what was refunded in minor units
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_DAY_MS = 86_400_000
 
 
 class SaleState(Enum):
     """What is known of a sale; the value is the first byte of its record."""
 
     SOLD = ord("s")
+    NARROW = ord("n")  # sold, and counted for its seller alone: the seller's cap was reached
     REVERSED = ord("r")
     PARKED = ord("p")
 
@@ -36,12 +40,14 @@ class SaleOutcome(Enum):
     COUNTED = "counted"
     DUPLICATE = "duplicate"
     ANNULLED = "annulled"  # its reversal came first
+    CORRECTED = "corrected"  # the same sale in another category
 
 
 class ReversalOutcome(Enum):
     """What a reversal did to the statistics."""
 
     TAKEN_BACK = "taken_back"
+    TAKEN_BACK_IN_PART = "taken_back_in_part"
     PARKED = "parked"  # its sale is not known yet
     DUPLICATE = "duplicate"
 
@@ -49,7 +55,8 @@ class ReversalOutcome(Enum):
 class SaleRecord(NamedTuple):
     """A remembered sale, or a reversal that waits for one (then only state and time are set).
 
-    `at_ms` is the time of the sale, of the reversal where it is parked, in ms since 1970.
+    `at_ms` is the time of the sale, of the reversal where it is parked, in ms since 1970. What was
+    refunded is None where nothing was, and where a parked reversal takes all back.
     """
 
     state: SaleState
@@ -58,6 +65,18 @@ class SaleRecord(NamedTuple):
     currency: str = ""
     seller_id: str = ""
     category: str = ""
+    former_categories: tuple[str, ...] = ()
+    refunded_minor: int | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether its price is counted."""
+        return self.state in (SaleState.SOLD, SaleState.NARROW)
+
+    @property
+    def day(self) -> int:
+        """Its day, in days since 1970."""
+        return day_of(self.at_ms)
 
 
 Sold = ItemSold | PlainSale
@@ -79,9 +98,18 @@ def listing_prefix_of(key: bytes) -> bytes:
     return key[: key.index(0) + 1]
 
 
-def sold_content(sale: Sold) -> bytes:
+def milliseconds(moment: datetime) -> int:
+    """Return a time in ms since 1970."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def day_of(at_ms: int) -> int:
+    """Return the day of a time in ms since 1970, in days since then; 0 for what was before."""
+    return max(0, at_ms // _DAY_MS)
+
+
+def sold_content(sale: Sold, at_ms: int) -> bytes:
     """Return the record of a sale without its state: equal content, equal bytes."""
-    at_ms = (sale.sold_at - _EPOCH) // _MILLISECOND
     names = f"{sale.seller_id}{_SEPARATOR}{sale.category}".encode()
     return _SOLD.pack(sale.price_minor, at_ms, sale.currency.encode()) + names
 
@@ -93,8 +121,18 @@ def with_state(state: SaleState, content: bytes) -> bytes:
 
 def parked_record(reversal: SaleReversed) -> bytes:
     """Return the record of a reversal that waits for its sale."""
-    at_ms = (reversal.reversed_at - _EPOCH) // _MILLISECOND
-    return with_state(SaleState.PARKED, _PARKED.pack(at_ms))
+    at_ms, refunded = milliseconds(reversal.reversed_at), reversal.refunded_minor
+    content = _PARKED.pack(at_ms) if refunded is None else _PARKED_PART.pack(at_ms, refunded)
+    return with_state(SaleState.PARKED, content)
+
+
+def sold_record(sale: SaleRecord) -> bytes:
+    """Return the record of a sale: its state, its content, and what became of it since."""
+    names = [sale.seller_id, sale.category, *sale.former_categories]
+    if sale.refunded_minor is not None:
+        names += ["", str(sale.refunded_minor)]  # no category is empty
+    content = _SOLD.pack(sale.price_minor, sale.at_ms, sale.currency.encode())
+    return with_state(sale.state, content + _SEPARATOR.join(names).encode())
 
 
 def state_of(record: bytes) -> SaleState:
@@ -118,10 +156,23 @@ def read_sale(record: bytes) -> SaleRecord:
     state = state_of(record)
     try:
         if state is SaleState.PARKED:
-            (at_ms,) = _PARKED.unpack(record[1:])
-            return SaleRecord(state, at_ms)
+            if len(record) == 1 + _PARKED.size:
+                return SaleRecord(state, *_PARKED.unpack(record[1:]))
+            at_ms, refunded = _PARKED_PART.unpack(record[1:])
+            return SaleRecord(state, at_ms, refunded_minor=refunded)
         price_minor, at_ms, currency = _SOLD.unpack_from(record, 1)
-        seller_id, category = record[1 + _SOLD.size :].decode().split(_SEPARATOR)
-        return SaleRecord(state, at_ms, price_minor, currency.decode(), seller_id, category)
+        names = record[1 + _SOLD.size :].decode().split(_SEPARATOR)
+        refunded = int(names.pop()) if "" in names else None
+        seller_id, category, *former = filter(None, names)
+        return SaleRecord(
+            state,
+            at_ms,
+            price_minor,
+            currency.decode(),
+            seller_id,
+            category,
+            tuple(former),
+            refunded,
+        )
     except (struct.error, UnicodeDecodeError, ValueError):
         raise CorruptRecordError(f"{record[:40]!r} is not the record of a sale") from None

@@ -7,34 +7,43 @@ from typing import NamedTuple, Self
 
 from schemas.sale import SaleReversed
 from stats_store import changelog
+from stats_store.all_time import AllTimeCounts
 from stats_store.backend.options import RocksDBOptions
 from stats_store.backend.protocol import Backend, Copyable
 from stats_store.backend.rocksdb import RocksDBBackend
-from stats_store.buckets import bucket_of
-from stats_store.changelog import CHANGELOG_POSITION_KEY, PACK_PREFIX, Change, Family
-from stats_store.errors import SaleConflictError, StoreUnusableError
+from stats_store.changelog import (
+    CHANGELOG_POSITION_KEY,
+    PACK_DAYS_PREFIX,
+    PACK_PREFIX,
+    POSITION_PREFIX,
+    RULES_KEY,
+    Change,
+    Family,
+    unpack_sales,
+)
+from stats_store.counting import Counts
+from stats_store.errors import StoreUnusableError
 from stats_store.histogram import PriceHistogram
-from stats_store.histogram_table import HistogramTable
 from stats_store.identity import check_identity, identity, local_number, read_local_number
-from stats_store.partials import PartsOfOthers
-from stats_store.sale_table import SaleTable
+from stats_store.ledger import Ledger
+from stats_store.partials import DAY_NAME, PartsOfOthers
+from stats_store.rules import Rules
 from stats_store.sales import (
     ReversalOutcome,
     SaleOutcome,
     SaleRecord,
     SaleState,
     Sold,
-    parked_record,
     read_sale,
-    sale_key,
-    sold_content,
-    state_of,
-    with_state,
 )
 from stats_store.scope import ScopeKey
+from stats_store.window import WindowCounts
 
 _HISTOGRAM = Family.HISTOGRAMS.value
 _PARTS = (b"c", b"g")  # first bytes of the keys of category and overall
+_SALES = Family.SALES.value
+_SWEPT = 200  # entries looked at in a batch, to let go of what has expired
+_DEFAULT_RULES = Rules()
 _RESTORE_BATCH = 5_000
 _EMPTY = PriceHistogram().to_bytes()
 
@@ -62,18 +71,33 @@ class PartitionStore:
     fails; nothing is lost then, and the store must be closed.
     """
 
-    def __init__(self, backend: Backend, partition: int, *, cached_histograms: int) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        partition: int,
+        *,
+        cached_histograms: int,
+        rules: Rules = _DEFAULT_RULES,
+    ) -> None:
         """Use a backend that holds a store of this partition; `open` is for a folder."""
         check_identity(backend, partition)
         self.partition = partition
         self.closed = False
         self._backend = backend
-        self._histograms = HistogramTable(backend, kept=cached_histograms)
-        self._sales = SaleTable(backend)
+        self._rules = rules
+        self._rules_stored = False
+        self._counts: Counts = (
+            WindowCounts(backend, days=rules.window_days, kept=cached_histograms)
+            if rules.window_days
+            else AllTimeCounts(backend, kept=cached_histograms)
+        )
+        self._ledger = Ledger(backend, self._counts, rules)
         self._new_positions: dict[str, int] = {}
         self._changes: list[Change] | None = None
         self._sale_changes: list[tuple[bytes, bytes]] = []  # of the same batch, not packed
         self._other_changes: list[Change] = []
+        self._pack_days: list[Change] = []
+        self._swept_to = _SALES
         self._unpublished: set[bytes] = set()
         self._unpublished_at_commit: frozenset[bytes] = frozenset()
         self._load_positions()
@@ -86,6 +110,7 @@ class PartitionStore:
         *,
         options: RocksDBOptions,
         cached_histograms: int = 20_000,
+        rules: Rules = _DEFAULT_RULES,
     ) -> Self:
         """Open the store in a folder of its own, which is made if need be.
 
@@ -94,85 +119,76 @@ class PartitionStore:
             partition: number of the input partition.
             options: memory of RocksDB.
             cached_histograms: how many histograms are kept decoded, 1 to 10 KiB each.
+            rules: what counts, and for how long.
 
         Raises:
             StoreLockedError: another process has it open.
-            StoreMismatchError: it is of another partition, format version or program.
+            StoreMismatchError: it is of another partition, format version or program, or was
+                counted by other rules.
             StoreUnusableError: it is damaged or cannot be read. Nothing was changed in it.
         """
         backend = RocksDBBackend.open(folder, options, identity(partition))
         try:
-            return cls(backend, partition, cached_histograms=cached_histograms)
+            return cls(backend, partition, cached_histograms=cached_histograms, rules=rules)
         except BaseException:
             backend.close()
             raise
 
-    def look_up(self, sales: Iterable[Sold | SaleReversed]) -> None:
-        """Look up at once what is remembered of sales that are applied next. Changes nothing."""
-        keys = []
-        histograms: set[bytes] = set()
-        for sale in sales:
-            keys.append(sale_key(sale.listing_id, sale.transaction_id))
-            if not isinstance(sale, SaleReversed):
-                histograms.update(_scopes(sale))
-        self._sales.fetch(keys)
-        self._histograms.fetch(histograms)
+    def look_up(self, events: Iterable[Sold | SaleReversed]) -> None:
+        """Look up at once what is remembered of events that are applied next. Changes nothing."""
+        self._ledger.look_up(events)
 
     def apply_sale(self, sale: Sold) -> SaleOutcome:
-        """Count a sale once.
+        """Count a sale once. The same sale in another category corrects it.
 
         Raises:
-            SaleConflictError: a sale of the same ids and other content is known; nothing was
-                changed.
+            SaleConflictError: a sale of the same ids and other content is known.
+            LateSaleError: it is older than sales are remembered. Nothing was changed either way.
         """
-        key = sale_key(sale.listing_id, sale.transaction_id)
-        content = sold_content(sale)
-        known = self._sales.get(key)
-        if known is None:
-            price, to_change = sale.price_minor, self._histograms.to_change
-            bucket = bucket_of(price)
-            seller, category, overall = _scopes(sale)
-            to_change(seller).add_in_bucket(price, bucket)
-            to_change(category).add_in_bucket(price, bucket)
-            to_change(overall).add_in_bucket(price, bucket)
-            self._unpublished.add(category)
-            self._unpublished.add(overall)
-            self._put_sale(key, with_state(SaleState.SOLD, content))
-            return SaleOutcome.COUNTED
-        if state_of(known) is SaleState.PARKED:
-            self._put_sale(key, with_state(SaleState.REVERSED, content))
-            return SaleOutcome.ANNULLED
-        if known[1:] != content:
-            raise SaleConflictError(
-                f"listing {sale.listing_id!r} was sold in transaction {sale.transaction_id!r} "
-                f"before, and otherwise: {_told(read_sale(known))}"
-            )
-        return SaleOutcome.DUPLICATE
+        self._changes = None
+        day = self._ledger.today
+        outcome = self._ledger.apply_sale(sale)
+        if self._ledger.today != day:
+            self._day_changed()
+        return outcome
 
     def apply_reversal(self, reversal: SaleReversed) -> ReversalOutcome:
-        """Take back what the sale of these ids counted for, once; park what comes before it."""
-        key = sale_key(reversal.listing_id, reversal.transaction_id)
-        known = self._sales.get(key)
-        if known is None:
-            self._put_sale(key, parked_record(reversal))
-            return ReversalOutcome.PARKED
-        if state_of(known) is not SaleState.SOLD:
-            return ReversalOutcome.DUPLICATE
-        sold = read_sale(known)
-        for histogram in (scopes := _scopes(sold)):
-            self._histograms.to_change(histogram).remove(sold.price_minor)
-        self._unpublished.update(scopes[1:])
-        self._put_sale(key, with_state(SaleState.REVERSED, known[1:]))
-        return ReversalOutcome.TAKEN_BACK
+        """Take back what the sale of these ids counted for, whole or in part, once.
+
+        One that comes before its sale is parked.
+        """
+        self._changes = None
+        return self._ledger.apply_reversal(reversal)
+
+    def advance(self, day: int) -> None:
+        """Take note that some other partition knows of sales of a day, in days since 1970."""
+        if self._ledger.advance(day):
+            self._changes = None
+            self._day_changed()
+
+    @property
+    def today(self) -> int:
+        """The latest day that this partition knows of, in days since 1970; 0 without sales."""
+        return self._ledger.today
+
+    @property
+    def parked_reversals(self) -> int:
+        """How many reversals wait for their sale."""
+        return self._ledger.parked
+
+    def take_expired_reversals(self) -> int:
+        """Return how many reversals have waited too long since this was last asked."""
+        expired, self._ledger.expired_reversals = self._ledger.expired_reversals, 0
+        return expired
 
     def histogram(self, key: ScopeKey) -> PriceHistogram | None:
         """Return this partition's histogram as of now, to be read only; None without sales."""
-        histogram = self._histograms.get(_HISTOGRAM + key.to_bytes())
+        histogram = self._counts.get(_HISTOGRAM + key.to_bytes(), self.today)
         return histogram if histogram is not None and histogram.count else None
 
     def sales_of(self, listing_id: str) -> list[SaleRecord]:
         """Return what is known as of now of the sales of a listing, in order of their ids."""
-        return self._sales.of_listing(listing_id)
+        return self._ledger.sales.of_listing(listing_id)
 
     def listing_histograms(
         self,
@@ -187,13 +203,17 @@ class PartitionStore:
 
         `remote` adds what the other partitions have counted for the category and overall.
         """
-        own = [sale for sale in self.sales_of(listing_id) if sale.state is SaleState.SOLD]
+        own = [sale for sale in self.sales_of(listing_id) if sale.counts]
 
         def of(key: ScopeKey) -> PriceHistogram | None:
             here = self.histogram(key)
             elsewhere = None if remote is None else remote.total(key, without=self.partition)
             name = _HISTOGRAM + key.to_bytes()
-            taken = [sale.price_minor for sale in own if name in _scopes(sale)]
+            taken = [
+                sale.price_minor - (sale.refunded_minor or 0)
+                for sale in own
+                if name in self._ledger.counted_scopes(sale)
+            ]
             if not taken and (here is None or elsewhere is None):
                 return here or elsewhere
             both = PriceHistogram() if here is None else here.copy()
@@ -228,12 +248,20 @@ class PartitionStore:
         The sales come packed and first, the rest in the order in which it first changed.
         """
         if self._changes is None:
-            self._sale_changes = self._sales.changes()
-            changes = self._histograms.changes()
-            changes += [changelog.position_change(*new) for new in self._new_positions.items()]
-            self._other_changes = changes
-            packed = changelog.pack_sales(self._sale_changes, self._changelog_position)
-            self._changes = packed + changes
+            others = self._ledger.changes()
+            others += self._counts.changes(self.today)
+            others += [changelog.position_change(*new) for new in self._new_positions.items()]
+            if others and not self._rules_stored:
+                others.append(self._rules.change())
+            self._sale_changes = [*self._ledger.sales.changes(), *self._forgotten_sales()]
+            packs = changelog.pack_sales(
+                self._sale_changes, position=self._changelog_position, day=self.today
+            )
+            gone = self._packs_gone()
+            self._other_changes = others
+            self._pack_days = [changelog.pack_day(*pack) for pack in packs]
+            self._pack_days += [(entry, None) for entry, _ in gone]
+            self._changes = [*packs, *others, *((pack, None) for _, pack in gone)]
         return self._changes
 
     def commit(self, changelog_position: int) -> None:
@@ -248,22 +276,26 @@ class PartitionStore:
         """
         if self._changes is None:
             raise RuntimeError("a batch was to be committed that the changelog has not seen")
+        sales = [(key, record or None) for key, record in self._sale_changes]
         position = (CHANGELOG_POSITION_KEY, local_number(changelog_position))
-        self._backend.write([*self._sale_changes, *self._other_changes, position])
+        self._backend.write([*sales, *self._other_changes, *self._pack_days, position])
+        self._rules_stored |= bool(self._other_changes)
         self._changelog_position = changelog_position
         self._positions |= self._new_positions
         self._new_positions = {}
+        self._note_changed_parts()
         self._unpublished_at_commit = frozenset(self._unpublished)
-        self._histograms.committed()
-        self._sales.forget()
+        self._counts.committed()
+        self._ledger.committed()
         self._changes = None
 
     def rollback(self) -> None:
         """Forget all since the last commit."""
         self._new_positions = {}
         self._unpublished = set(self._unpublished_at_commit)
-        self._histograms.rolled_back()
-        self._sales.forget()
+        self._counts.rolled_back()
+        self._ledger.rolled_back()
+        self._ledger.changed_parts.clear()
         self._changes = None
 
     def restore(self, records: Iterable[ChangelogRecord]) -> int:
@@ -293,25 +325,27 @@ class PartitionStore:
         new = [record for record in records if record[0] >= self._changelog_position]
         if not new:
             return 0
-        for _, key, value in new:
-            changelog.check(key, value)
         latest: dict[bytes, bytes | None] = {}
         for _, key, value in new:
-            if key[:1] != PACK_PREFIX:
+            family = key[:1]
+            if family != _HISTOGRAM:  # most records are histograms: checked when they are read
+                changelog.check(key, value)
+            if family != PACK_PREFIX:
                 latest[key] = value
             elif value is not None:
-                latest.update(changelog.unpack_sales(value))
+                latest.update((sale, record or None) for sale, record in unpack_sales(value))
+                latest.update([changelog.pack_day(key, value)])
         next_offset = new[-1][0] + 1
         latest[CHANGELOG_POSITION_KEY] = local_number(next_offset)
         self._backend.write(latest.items())
-        for key in latest:
-            self._histograms.replaced(key)
+        self._counts.replaced(latest.keys())
         self._load_positions()
         return len(new)
 
     @property
     def has_unpublished_parts(self) -> bool:
         """Whether `take_unpublished_parts` would return any."""
+        self._note_changed_parts()
         return bool(self._unpublished)
 
     def take_unpublished_parts(self) -> list[tuple[bytes, bytes]]:
@@ -320,10 +354,10 @@ class PartitionStore:
         They are keyed by the byte form of their ScopeKey, sorted, and count as published once
         the batch is committed; after `rollback` they are unpublished again.
         """
-        taken = []
-        for key in sorted(self._unpublished):
-            histogram = self._histograms.get(key)
-            taken.append((key[1:], _EMPTY if histogram is None else histogram.to_bytes()))
+        self._note_changed_parts()
+        taken = [(key[1:], self._encoded(key)) for key in sorted(self._unpublished)]
+        if taken and self._rules.window_days:
+            taken.append((DAY_NAME, local_number(self.today)))
         self._unpublished = set()
         return taken
 
@@ -334,9 +368,9 @@ class PartitionStore:
         they change, so the last ones before a crash may not have been.
         """
         held = {
-            key[1:]: part
+            key[1:]: self._encoded(key)
             for scope in _PARTS
-            for key, part in self._backend.scan(_HISTOGRAM + scope)
+            for key in self._counts.keys(_HISTOGRAM + scope)
         }
         for name in held.keys() | published.keys():
             if held.get(name, _EMPTY) != published.get(name, _EMPTY):
@@ -361,28 +395,54 @@ class PartitionStore:
         self.closed = True
         self._backend.close()
 
-    def _put_sale(self, key: bytes, record: bytes) -> None:
-        self._sales.put(key, record)
-        self._changes = None
+    def _encoded(self, key: bytes) -> bytes:
+        histogram = self._counts.get(key, self.today)
+        return _EMPTY if histogram is None else histogram.to_bytes()
+
+    def _day_changed(self) -> None:
+        """All parts may have lost a day."""
+        if self._rules.window_days:
+            for scope in _PARTS:
+                self._unpublished |= self._counts.keys(_HISTOGRAM + scope)
+
+    def _note_changed_parts(self) -> None:
+        self._unpublished |= self._ledger.changed_parts
+        self._ledger.changed_parts.clear()
+
+    def _forgotten_sales(self) -> list[tuple[bytes, bytes]]:
+        """Return deletions of a few sales that are older than they are to be remembered."""
+        if not self._rules.sale_days:
+            return []
+        entries = self._backend.scan_from(self._swept_to, limit=_SWEPT)
+        self._swept_to = entries[-1][0] + b"\0" if len(entries) == _SWEPT else _SALES
+        oldest = self.today - self._rules.sale_days
+        changed = dict(self._ledger.sales.changes())
+        return [
+            (key, b"")
+            for key, record in entries
+            if key not in changed
+            and (sale := read_sale(record)).state is not SaleState.PARKED
+            and sale.day <= oldest
+        ]
+
+    def _packs_gone(self) -> list[tuple[bytes, bytes]]:
+        """Return a few records of packed sales of which all have expired: own entry, key."""
+        if not (self._rules.sale_days and self._rules.parked_days):
+            return []  # something in them is remembered for ever
+        kept = max(self._rules.sale_days, self._rules.parked_days)
+        start = len(PACK_DAYS_PREFIX)
+        gone = []
+        for entry, _ in self._backend.scan_from(PACK_DAYS_PREFIX, limit=_SWEPT):
+            day = int.from_bytes(entry[start : start + 4], "big")
+            if not entry.startswith(PACK_DAYS_PREFIX) or day >= self.today - kept:
+                break
+            gone.append((entry, entry[start + 4 :]))
+        return gone
 
     def _load_positions(self) -> None:
-        self._positions = changelog.positions(self._backend.scan(Family.META.value))
+        self._positions = changelog.positions(self._backend.scan(POSITION_PREFIX))
         stored = self._backend.get(CHANGELOG_POSITION_KEY)
         self._changelog_position = 0 if stored is None else read_local_number(stored)
-
-
-def _scopes(sale: Sold | SaleRecord) -> tuple[bytes, bytes, bytes]:
-    """Return the entries that a sale counts in: seller, category, overall."""
-    money = sale.currency.encode()
-    return (
-        b"hs" + money + sale.seller_id.encode(),
-        b"hc" + money + sale.category.encode(),
-        b"hg" + money,
-    )
-
-
-def _told(sale: SaleRecord) -> str:
-    return (
-        f"{sale.price_minor} minor units of {sale.currency} by {sale.seller_id!r} in "
-        f"{sale.category!r}, sold at {sale.at_ms} ms since 1970"
-    )
+        self._rules.check_stored(self._backend)
+        self._rules_stored = self._backend.get(RULES_KEY) is not None
+        self._ledger.load()

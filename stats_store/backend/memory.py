@@ -26,6 +26,12 @@ class MemoryBackend:
         """Return the entries whose key starts with `prefix`, in key order."""
         return sorted(item for item in self._entries.items() if item[0].startswith(prefix))
 
+    def scan_from(self, start: bytes, *, limit: int) -> list[tuple[bytes, bytes]]:
+        """Return at most `limit` entries of the family of `start`, from that key on, in order."""
+        family = start[:1]
+        found = [item for item in self._entries.items() if item[0][:1] == family]
+        return sorted(item for item in found if item[0] >= start)[:limit]
+
     def write(self, changes: Iterable[Change]) -> None:
         """Apply changes."""
         for key, value in changes:

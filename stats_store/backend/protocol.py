@@ -23,6 +23,9 @@ class Backend(Protocol):
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """Return the entries whose key starts with `prefix`, at least one byte, in key order."""
 
+    def scan_from(self, start: bytes, *, limit: int) -> list[tuple[bytes, bytes]]:
+        """Return at most `limit` entries of the family of `start`, from that key on, in order."""
+
     def write(self, changes: Iterable[Change]) -> None:
         """Apply changes: all of them, or after a crash or an error none."""
 

@@ -119,6 +119,20 @@ class RocksDBBackend:
             raise _unusable(self._folder, error) from error
         return found
 
+    def scan_from(self, start: bytes, *, limit: int) -> list[tuple[bytes, bytes]]:
+        """Return at most `limit` entries of the family of `start`, from that key on, in order."""
+        found: list[tuple[bytes, bytes]] = []
+        try:
+            cursor = self._maps[start[0]].iter()
+            cursor.seek(start)
+            while cursor.valid() and len(found) < limit:
+                found.append((cursor.key(), cursor.value()))
+                cursor.next()
+            cursor.status()
+        except Exception as error:
+            raise _unusable(self._folder, error) from error
+        return found
+
     def write(self, changes: Iterable[Change]) -> None:
         """Apply changes in one WriteBatch."""
         batch = WriteBatch(raw_mode=True)

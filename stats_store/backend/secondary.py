@@ -86,6 +86,10 @@ class SecondaryBackend:
         """Return the entries whose key starts with `prefix`, in key order."""
         return self._entries.scan(prefix)
 
+    def scan_from(self, start: bytes, *, limit: int) -> list[tuple[bytes, bytes]]:
+        """Return at most `limit` entries of the family of `start`, from that key on, in order."""
+        return self._entries.scan_from(start, limit=limit)
+
     def write(self, changes: Iterable[Change]) -> None:  # noqa: ARG002 - none is written
         """Refuse: a store of an older format is brought up to date by the worker alone.
 

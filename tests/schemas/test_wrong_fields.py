@@ -141,6 +141,7 @@ FIELDS: dict[str, dict[str, Check]] = {
         "listing_id": ident,
         "seller_id": ident,
         "reversed_at": time,
+        "refunded_minor": optional(price),
     },
     "PriceSuggested": {
         **ANSWER,

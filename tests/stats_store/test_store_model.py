@@ -36,18 +36,31 @@ class Model:
     sold: dict[Place, Content] = field(default_factory=dict)
     reversed: dict[Place, Content] = field(default_factory=dict)
     parked: set[Place] = field(default_factory=set)
+    former: dict[Place, set[str]] = field(default_factory=dict)  # categories before corrections
     position: int | None = None
 
     def sell(self, place: Place, content: Content) -> SaleOutcome | None:
-        known = self.sold.get(place) or self.reversed.get(place)
-        if known is not None:
-            return SaleOutcome.DUPLICATE if known == content else None
+        for sales in (self.sold, self.reversed):
+            if (known := sales.get(place)) is not None:
+                return self.sell_again(sales, place, known, content)
         if place in self.parked:
             self.parked.remove(place)
             self.reversed[place] = content
             return SaleOutcome.ANNULLED
         self.sold[place] = content
         return SaleOutcome.COUNTED
+
+    def sell_again(
+        self, sales: dict[Place, Content], place: Place, known: Content, content: Content
+    ) -> SaleOutcome | None:
+        if (known[0], *known[2:]) != (content[0], *content[2:]):
+            return None
+        former = self.former.setdefault(place, set())
+        if content[1] in {known[1], *former}:
+            return SaleOutcome.DUPLICATE
+        former.add(known[1])
+        sales[place] = content
+        return SaleOutcome.CORRECTED
 
     def reverse(self, place: Place) -> ReversalOutcome:
         if place in self.sold:

@@ -202,6 +202,12 @@ class StatsMetrics:
             "Sales and reversals: applied, duplicate, reversed, parked (its sale is not there yet)",
             "outcome",
         )
+        self.parked_reversals = meter.gauge(
+            "parked_reversals", "Reversals that wait for their sale", "partition"
+        )
+        self.expired_reversals = meter.counter(
+            "expired_reversals_total", "Reversals that waited for their sale too long, let go"
+        )
         self.listings_enriched = meter.counter(
             "listings_enriched_total", "Listings that were given their statistics"
         )

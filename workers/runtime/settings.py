@@ -117,7 +117,7 @@ class Settings(BaseSettings):
         min_length=1, max_length=100,
     )  # fmt: skip
     batch_max_records: int = _setting(
-        "Workers", "records", 5_000, "Records in one transaction, at most.", ge=1, le=1_000_000
+        "Workers", "records", 10_000, "Records in one transaction, at most.", ge=1, le=1_000_000
     )
     batch_max_wait_ms: Milliseconds = _setting(
         "Workers", "ms", 20,
@@ -125,7 +125,7 @@ class Settings(BaseSettings):
         "transactions.",
     )  # fmt: skip
     max_idle_ms: Milliseconds = _setting(
-        "Workers", "ms", 100,
+        "Workers", "ms", 50,
         "How long an input that has caught up may hold the other back while the two are merged by "
         "time (KIP-353).",
     )  # fmt: skip
@@ -172,6 +172,33 @@ class Settings(BaseSettings):
         "Partitions of other workers whose changelog this one follows into stores of its own, to "
         "take them over in seconds: a number, or `true` for all. Each takes the disk of its state; "
         "workers with a standby share no data folder.",
+    )  # fmt: skip
+
+    window_days: int = _setting(
+        "Statistics", "days", 0,
+        "Statistics are of the sales of the last that many days (UTC, by the time of the sale, up "
+        "to the latest day that is known of). 0: of all time. It shapes what is stored, so a "
+        "worker refuses state that was counted otherwise.",
+        ge=0, le=36_500,
+    )  # fmt: skip
+    seller_cap: int = _setting(
+        "Statistics", "sales", 0,
+        "Of each seller only so many sales in a currency count for category and overall: a guard "
+        "against sellers who would move the prices of others. 0: all. A worker refuses state that "
+        "was counted otherwise.",
+        ge=0, le=1_000_000_000,
+    )  # fmt: skip
+    sale_memory_days: int = _setting(
+        "Statistics", "days", 0,
+        "How long a sale is remembered, so that a copy of it does not count and a refund takes it "
+        "back. An older sale that arrives is a dead letter (`late`), a later refund is parked. 0: "
+        "for ever, at about 60 bytes a sale.",
+        ge=0, le=36_500,
+    )  # fmt: skip
+    parked_reversal_days: int = _setting(
+        "Statistics", "days", 90,
+        "How long a reversal that came before its sale waits for it. 0: for ever.",
+        ge=0, le=36_500,
     )  # fmt: skip
 
     # Suggestions

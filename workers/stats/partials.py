@@ -78,6 +78,12 @@ class PartialsFollower:
         with self._progress:
             return self._parts.published(partition)
 
+    @property
+    def latest_day(self) -> int:
+        """The latest day that any partition with a window says it knows of; 0 without."""
+        with self._progress:
+            return self._parts.latest_day
+
     def total(self, key: ScopeKey, *, without: int) -> PriceHistogram | None:
         """Return the sum of all parts of a statistic but that of one partition, to be read only."""
         with self._progress:

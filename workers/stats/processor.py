@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple, cast
 
@@ -18,7 +19,7 @@ from schemas.topics import (
     STATS_PARTIALS,
     TRANSACTIONS,
 )
-from stats_store.errors import SaleConflictError
+from stats_store.errors import LateSaleError, SaleConflictError
 from stats_store.features import statistics_of
 from stats_store.store import PartitionStore
 from workers.runtime.metrics import StatsMetrics
@@ -113,6 +114,8 @@ class StatsProcessor:
         self._touched.discard(partition)
         if (store := self._stores.pop(partition, None)) is not None:
             store.close()
+            with suppress(KeyError):  # nothing was committed here
+                self._metrics.parked_reversals.remove(partition)
 
     def arrived(self, records: Sequence[Record]) -> None:
         """Nothing to prepare: a record is processed faster than a thread is woken."""
@@ -122,7 +125,8 @@ class StatsProcessor:
     def due(self) -> bool:
         """Say whether parts that changed wait to be published."""
         return time.monotonic() >= self._publish_at and any(
-            store.has_unpublished_parts for store in self._stores.values()
+            store.has_unpublished_parts or store.today < self._partials.latest_day
+            for store in self._stores.values()
         )
 
     def process(self, records: Sequence[Record]) -> Sequence[Output | Rejected]:
@@ -148,6 +152,8 @@ class StatsProcessor:
             store = self._stores[partition]
             last = written.get((STATS_CHANGELOG, partition))
             store.commit(store.changelog_position if last is None else last + 1)
+            self._metrics.expired_reversals.inc(store.take_expired_reversals())
+            self._metrics.parked_reversals.labels(partition).set(store.parked_reversals)
         self._touched.clear()
 
     def aborted(self) -> None:
@@ -180,6 +186,8 @@ class StatsProcessor:
                     outcomes[store.apply_sale(event).value] += 1
                 except SaleConflictError as error:
                     results.append(Rejected(record, "conflict", error))
+                except LateSaleError as error:
+                    results.append(Rejected(record, "late", error))
             elif isinstance(event, SaleReversed):
                 outcomes[store.apply_reversal(event).value] += 1
             elif isinstance(event, _Listing):
@@ -204,17 +212,22 @@ class StatsProcessor:
             else:
                 decoded, envelope = decode(record.headers, record.value, ACCEPTED[record.topic])
                 event, happened = cast(StatsInput, decoded), envelope.time
-            if happened > latest:
-                raise FutureEventError(
-                    f"ce_time {happened.isoformat()} is more than {self._max_future:.0f} s ahead "
-                    f"of this worker's clock"
-                )
+            self._check_time("ce_time", happened, latest)
+            if isinstance(event, PlainSale | ItemSold):  # by this time windows move
+                self._check_time("sold_at", event.sold_at, latest)
             stray = self._router.sent_home(record, event.seller_id)
         except (SchemaError, FutureEventError) as error:
             return Rejected(record, "decode" if isinstance(error, SchemaError) else "clock", error)
         if stray is not None:
             return stray
         return _Listing(event, envelope) if isinstance(event, ListingCreated) else event
+
+    def _check_time(self, name: str, moment: datetime, latest: datetime) -> None:
+        if moment > latest:
+            raise FutureEventError(
+                f"{name} {moment.isoformat()} is more than {self._max_future:.0f} s ahead of this "
+                f"worker's clock"
+            )
 
     def _enriched(
         self, listing: ListingCreated, envelope: Envelope, record: Record, store: PartitionStore
@@ -251,6 +264,9 @@ class StatsProcessor:
         self._publish_at = time.monotonic() + self._partials_interval
         outputs = []
         for partition, store in sorted(self._stores.items()):
+            if store.today < self._partials.latest_day:  # a quiet partition's window moves, too
+                store.advance(self._partials.latest_day)
+                self._touched.add(partition)
             parts = store.take_unpublished_parts()
             if parts:
                 self._touched.add(partition)

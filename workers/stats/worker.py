@@ -17,6 +17,7 @@ from schemas.topics import (
 )
 from stats_store.backend.options import RocksDBOptions
 from stats_store.errors import StatsStoreError
+from stats_store.rules import Rules
 from stats_store.store import PartitionStore
 from workers.runtime.cluster import co_partitions, high_watermarks, topic_name_for_ever
 from workers.runtime.metrics import RoutingMetrics, StatsMetrics, new_registry
@@ -66,9 +67,15 @@ def run_stats(settings: Settings) -> None:
         None if settings.checkpoint_url is None else CheckpointStorage(settings.checkpoint_url)
     )
     stores = settings.data_dir / "stats"
+    rules = Rules(
+        window_days=settings.window_days,
+        seller_cap=settings.seller_cap,
+        sale_days=settings.sale_memory_days,
+        parked_days=settings.parked_reversal_days,
+    )
 
     def open_at(folder: Path, partition: int) -> PartitionStore:
-        return PartitionStore.open(folder, partition, options=RocksDBOptions())
+        return PartitionStore.open(folder, partition, options=RocksDBOptions(), rules=rules)
 
     def end_of(partition: int) -> int:
         place = changelog, partition

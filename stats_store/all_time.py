@@ -1,0 +1,52 @@
+"""Counts of all time: one histogram a scope."""
+
+from collections.abc import Iterable, KeysView
+
+from stats_store.backend.protocol import Backend
+from stats_store.changelog import Change
+from stats_store.histogram import PriceHistogram
+from stats_store.histogram_table import HistogramTable
+
+
+class AllTimeCounts:
+    """The sold prices of each scope; see `stats_store.counting.Counts` for what it does."""
+
+    def __init__(self, backend: Backend, *, kept: int) -> None:
+        self._backend = backend
+        self._table = HistogramTable(backend, kept=kept)
+
+    def fetch(self, places: Iterable[tuple[bytes, int]]) -> None:
+        """Read at once what will be changed."""
+        self._table.fetch({key for key, _ in places})
+
+    def add(self, key: bytes, day: int, price: int, bucket: int) -> None:  # noqa: ARG002
+        """Count a price that lies in `bucket`."""
+        self._table.to_change(key).add_in_bucket(price, bucket)
+
+    def remove(self, key: bytes, day: int, price: int) -> None:  # noqa: ARG002
+        """Take a price back that was counted."""
+        self._table.to_change(key).remove(price)
+
+    def get(self, key: bytes, today: int) -> PriceHistogram | None:  # noqa: ARG002
+        """Return the prices of a scope, to be read only; None where there never were any."""
+        return self._table.get(key)
+
+    def keys(self, prefix: bytes) -> set[bytes]:
+        """Return the keys that start with `prefix`."""
+        return {key for key, _ in self._backend.scan(prefix)}
+
+    def changes(self, today: int) -> list[Change]:  # noqa: ARG002
+        """Return the changed entries."""
+        return self._table.changes()
+
+    def committed(self) -> None:
+        """Take note that the changes are durable."""
+        self._table.committed()
+
+    def rolled_back(self) -> None:
+        """Forget the changes."""
+        self._table.rolled_back()
+
+    def replaced(self, keys: KeysView[bytes]) -> None:
+        """Take note that entries were written from elsewhere."""
+        self._table.replaced(keys)

@@ -1,0 +1,304 @@
+"""What a sale and its reversal do: count once, take back what was counted, wait for each other."""
+
+from collections.abc import Iterable
+
+from schemas.sale import SaleReversed
+from stats_store.backend.protocol import Backend
+from stats_store.buckets import bucket_of
+from stats_store.changelog import DAY_KEY, PARKED_PREFIX, Change
+from stats_store.counting import Counts
+from stats_store.errors import LateSaleError, SaleConflictError
+from stats_store.identity import local_number, read_local_number
+from stats_store.rules import Rules
+from stats_store.sale_table import SaleTable
+from stats_store.sales import (
+    ReversalOutcome,
+    SaleOutcome,
+    SaleRecord,
+    SaleState,
+    Sold,
+    day_of,
+    milliseconds,
+    parked_record,
+    read_sale,
+    sale_key,
+    sold_content,
+    sold_record,
+    state_of,
+    with_state,
+)
+
+_EXPIRED_AT_ONCE = 200  # entries looked at in a batch
+_DAY_BYTES = 4
+_WIDE = slice(1, None)  # of the scopes of a sale, those of other sellers, too
+
+
+class Ledger:
+    """Applies sales and reversals to the remembered sales and to the counts.
+
+    All is provisional until `committed`. `today` is the latest day of a sale that was applied, or
+    that another partition told of: the time by which windows move and memories expire. It never
+    goes back, and no clock is asked, so that a replay comes to the same state.
+    """
+
+    def __init__(self, backend: Backend, counts: Counts, rules: Rules) -> None:
+        self.sales = SaleTable(backend)
+        self.changed_parts: set[bytes] = set()  # entries of categories and overall
+        self.expired_reversals = 0  # since this ledger was made
+        self._backend = backend
+        self._counts = counts
+        self._rules = rules
+        self.load()
+
+    def load(self) -> None:
+        """Read what is durable anew."""
+        stored = self._backend.get(DAY_KEY)
+        self.today = self._durable_today = 0 if stored is None else read_local_number(stored)
+        self._parked_changes: dict[bytes, bytes | None] = {}
+        self._durable_parked = len(self._backend.scan(PARKED_PREFIX))
+
+    @property
+    def parked(self) -> int:
+        """How many reversals wait for their sale."""
+        changes = self._parked_changes.values()
+        return self._durable_parked + sum(1 if value is not None else -1 for value in changes)
+
+    def look_up(self, events: Iterable[Sold | SaleReversed]) -> None:
+        """Look up at once what will be asked for when these are applied."""
+        keys = []
+        places: set[tuple[bytes, int]] = set()
+        for event in events:
+            keys.append(sale_key(event.listing_id, event.transaction_id))
+            if not isinstance(event, SaleReversed):
+                day = day_of(milliseconds(event.sold_at))
+                places.update((scope, day) for scope in scopes_of(event))
+        self.sales.fetch(keys)
+        self._counts.fetch(places)
+
+    def advance(self, day: int) -> bool:
+        """Take note of a day; say whether it is a new one."""
+        if day <= self.today:
+            return False
+        self.today = day
+        return True
+
+    def apply_sale(self, sale: Sold) -> SaleOutcome:
+        """Count a sale once; see `PartitionStore.apply_sale`."""
+        at_ms = milliseconds(sale.sold_at)
+        day = day_of(at_ms)
+        if self._rules.sale_days and day <= self.today - self._rules.sale_days:
+            raise LateSaleError(
+                f"listing {sale.listing_id!r} was sold on {sale.sold_at:%Y-%m-%d}, and sales are "
+                f"remembered for {self._rules.sale_days} days: it may have been counted before"
+            )
+        before = self.today
+        self.today = max(before, day)
+        try:
+            return self._apply_sale(sale, at_ms, day)
+        except SaleConflictError:
+            self.today = before
+            raise
+
+    def apply_reversal(self, reversal: SaleReversed) -> ReversalOutcome:
+        """Take a sale back, whole or in part; see `PartitionStore.apply_reversal`."""
+        key = sale_key(reversal.listing_id, reversal.transaction_id)
+        record = self.sales.get(key)
+        known = None if record is None else read_sale(record)
+        if known is None or (known.state is SaleState.PARKED and self._has_expired(known)):
+            self._park(key, reversal)
+            return ReversalOutcome.PARKED
+        if known.state is SaleState.REVERSED:
+            return ReversalOutcome.DUPLICATE
+        refunded = reversal.refunded_minor
+        if known.state is SaleState.PARKED:
+            if known.refunded_minor is not None and _more(refunded, known.refunded_minor):
+                self._park(key, reversal)
+            return ReversalOutcome.DUPLICATE
+        if not _more(refunded, known.refunded_minor or 0):
+            return ReversalOutcome.DUPLICATE
+        self._uncount(known)
+        if refunded is None or refunded >= known.price_minor:
+            self.sales.put(key, sold_record(known._replace(state=SaleState.REVERSED)))
+            return ReversalOutcome.TAKEN_BACK
+        self._recount(key, known._replace(refunded_minor=refunded))
+        return ReversalOutcome.TAKEN_BACK_IN_PART
+
+    def counted_scopes(self, sale: SaleRecord) -> tuple[bytes, ...]:
+        """Return the entries in which the price of a remembered sale is counted now."""
+        if not sale.counts or self._has_left(sale.day):
+            return ()
+        scopes = scopes_of(sale)
+        return scopes[:1] if sale.state is SaleState.NARROW else scopes
+
+    def changes(self) -> list[Change]:
+        """Return the changes besides those of sales and counts, and let go of what expired."""
+        self._expire_parked()
+        changes: list[Change] = list(self._parked_changes.items())
+        if self.today != self._durable_today:
+            changes.append((DAY_KEY, local_number(self.today)))
+        return changes
+
+    def committed(self) -> None:
+        """Take note that the changes are durable."""
+        self._durable_parked = self.parked
+        self._parked_changes = {}
+        self._durable_today = self.today
+        self.sales.forget()
+
+    def rolled_back(self) -> None:
+        """Forget the changes."""
+        self._parked_changes = {}
+        self.today = self._durable_today
+        self.sales.forget()
+
+    # --- sales ---------------------------------------------------------------------------
+
+    def _apply_sale(self, sale: Sold, at_ms: int, day: int) -> SaleOutcome:
+        key = sale_key(sale.listing_id, sale.transaction_id)
+        record = self.sales.get(key)
+        content = sold_content(sale, at_ms)
+        if record is None:
+            self._count(key, sale, day, content)
+            return SaleOutcome.COUNTED
+        if record[1:] == content:
+            return SaleOutcome.DUPLICATE
+        known = read_sale(record)
+        if known.state is SaleState.PARKED:
+            return self._meet(key, sale, at_ms, known)
+        return self._again(key, sale, at_ms, known)
+
+    def _meet(self, key: bytes, sale: Sold, at_ms: int, parked: SaleRecord) -> SaleOutcome:
+        """Apply a sale whose reversal came first."""
+        content = sold_content(sale, at_ms)
+        self._unpark(key, parked)
+        if self._has_expired(parked):
+            self._count(key, sale, day_of(at_ms), content)
+            return SaleOutcome.COUNTED
+        if parked.refunded_minor is None or parked.refunded_minor >= sale.price_minor:
+            self.sales.put(key, with_state(SaleState.REVERSED, content))
+            return SaleOutcome.ANNULLED
+        sold = read_sale(with_state(SaleState.SOLD, content))
+        self._recount(key, sold._replace(refunded_minor=parked.refunded_minor))
+        return SaleOutcome.COUNTED
+
+    def _again(self, key: bytes, sale: Sold, at_ms: int, known: SaleRecord) -> SaleOutcome:
+        """Apply a sale of known ids that is not told as it was last: a correction, or a copy."""
+        told = read_sale(with_state(known.state, sold_content(sale, at_ms)))
+        if told != known._replace(
+            category=told.category, former_categories=(), refunded_minor=None
+        ):
+            raise SaleConflictError(
+                f"listing {sale.listing_id!r} was sold in transaction {sale.transaction_id!r} "
+                f"before, and otherwise: {_told(known)}"
+            )
+        if told.category in (known.category, *known.former_categories):
+            return SaleOutcome.DUPLICATE
+        corrected = known._replace(
+            category=told.category, former_categories=(*known.former_categories, known.category)
+        )
+        if known.state is SaleState.REVERSED:
+            self.sales.put(key, sold_record(corrected))
+        else:
+            self._uncount(known)
+            self._recount(key, corrected)
+        return SaleOutcome.CORRECTED
+
+    # --- counting ------------------------------------------------------------------------
+
+    def _count(self, key: bytes, sale: Sold, day: int, content: bytes) -> None:
+        state = SaleState.SOLD
+        scopes: tuple[bytes, ...] = scopes_of(sale)
+        if self._rules.seller_cap and self._reached_cap(scopes[0]):
+            state, scopes = SaleState.NARROW, scopes[:1]
+        if not self._has_left(day):
+            price, add = sale.price_minor, self._counts.add
+            bucket = bucket_of(price)
+            for scope in scopes:
+                add(scope, day, price, bucket)
+            self.changed_parts.update(scopes[_WIDE])
+        self.sales.put(key, with_state(state, content))
+
+    def _recount(self, key: bytes, sold: SaleRecord) -> None:
+        """Count a sale that does not count now, less what was refunded, and remember it."""
+        price = sold.price_minor - (sold.refunded_minor or 0)
+        for scope in (scopes := self.counted_scopes(sold)):
+            self._counts.add(scope, sold.day, price, bucket_of(price))
+        self.changed_parts.update(scopes[_WIDE])
+        self.sales.put(key, sold_record(sold))
+
+    def _uncount(self, sold: SaleRecord) -> None:
+        for scope in (scopes := self.counted_scopes(sold)):
+            self._counts.remove(scope, sold.day, sold.price_minor - (sold.refunded_minor or 0))
+        self.changed_parts.update(scopes[_WIDE])
+
+    def _reached_cap(self, seller: bytes) -> bool:
+        histogram = self._counts.get(seller, self.today)
+        return histogram is not None and histogram.count >= self._rules.seller_cap
+
+    def _has_left(self, day: int) -> bool:
+        return 0 < self._rules.window_days <= self.today - day
+
+    # --- reversals that wait -------------------------------------------------------------
+
+    def _park(self, key: bytes, reversal: SaleReversed) -> None:
+        record = self.sales.get(key)
+        if record is not None:
+            self._unpark(key, read_sale(record))
+        parked = parked_record(reversal)
+        self.sales.put(key, parked)
+        self._parked_changes[_parked_key(key, read_sale(parked))] = b""
+
+    def _unpark(self, key: bytes, parked: SaleRecord) -> None:
+        index = _parked_key(key, parked)
+        if self._parked_changes.get(index) is not None:
+            del self._parked_changes[index]
+            if self._backend.get(index) is None:
+                return
+        self._parked_changes[index] = None
+
+    def _has_expired(self, parked: SaleRecord) -> bool:
+        return 0 < self._rules.parked_days < self.today - parked.day
+
+    def _expire_parked(self) -> None:
+        if not self._rules.parked_days:
+            return
+        for index, _ in self._backend.scan_from(PARKED_PREFIX, limit=_EXPIRED_AT_ONCE):
+            if not index.startswith(PARKED_PREFIX):
+                return
+            key = index[len(PARKED_PREFIX) + _DAY_BYTES :]
+            day = int.from_bytes(index[len(PARKED_PREFIX) :][:_DAY_BYTES], "big")
+            if self.today - day <= self._rules.parked_days:
+                return
+            if index in self._parked_changes:
+                continue
+            self._parked_changes[index] = None
+            record = self.sales.get(key)
+            if record is not None and state_of(record) is SaleState.PARKED:
+                self.sales.forget_sale(key)
+                self.expired_reversals += 1
+
+
+def scopes_of(sale: Sold | SaleRecord) -> tuple[bytes, bytes, bytes]:
+    """Return the entries of the three scopes of a sale: seller, category, overall."""
+    money = sale.currency.encode()
+    return (
+        b"hs" + money + sale.seller_id.encode(),
+        b"hc" + money + sale.category.encode(),
+        b"hg" + money,
+    )
+
+
+def _parked_key(key: bytes, parked: SaleRecord) -> bytes:
+    return PARKED_PREFIX + parked.day.to_bytes(_DAY_BYTES, "big") + key
+
+
+def _more(refunded: int | None, than: int) -> bool:
+    """Say whether a refund, None for all, is more than what has been refunded."""
+    return refunded is None or refunded > than
+
+
+def _told(sale: SaleRecord) -> str:
+    return (
+        f"{sale.price_minor} minor units of {sale.currency} by {sale.seller_id!r} in "
+        f"{sale.category!r}, sold at {sale.at_ms} ms since 1970"
+    )
