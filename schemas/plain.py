@@ -9,7 +9,7 @@ read here the contract reads too, and the same; a test holds the two together.
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -34,14 +34,19 @@ _utc_time = re.compile(
 ).fullmatch
 
 
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARACTERS)]
+_Category = Annotated[str, msgspec.Meta(min_length=1, max_length=_MAX_CATEGORY_CHARACTERS)]
+_Price = Annotated[int, msgspec.Meta(ge=1, le=MAX_MINOR_UNITS)]
+
+
 class PlainSale(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """The fields of `schemas.sale.ItemSold`. `sold_at` is a time in UTC."""
 
-    transaction_id: str
-    listing_id: str
-    seller_id: str
-    category: str
-    price_minor: int
+    transaction_id: _Id
+    listing_id: _Id
+    seller_id: _Id
+    category: _Category
+    price_minor: _Price
     currency: str
     sold_at: Any
 
@@ -82,12 +87,7 @@ def read_plain_sale(
         not printable
         or happened is None
         or sale.sold_at is None
-        or not 1 <= sale.price_minor <= MAX_MINOR_UNITS
         or sale.currency not in MINOR_UNIT_DIGITS
-        or not 0 < len(sale.transaction_id) <= MAX_ID_CHARACTERS
-        or not 0 < len(sale.listing_id) <= MAX_ID_CHARACTERS
-        or not 0 < len(sale.seller_id) <= MAX_ID_CHARACTERS
-        or not 0 < len(sale.category) <= _MAX_CATEGORY_CHARACTERS
         or len(event_id) > MAX_ID_CHARACTERS
         or len(source) > MAX_ATTRIBUTE_CHARACTERS
         or len(subject) > MAX_ATTRIBUTE_CHARACTERS

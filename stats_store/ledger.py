@@ -67,11 +67,13 @@ class Ledger:
         """Look up at once what will be asked for when these are applied."""
         keys = []
         places: set[tuple[bytes, int]] = set()
+        windowed = self._rules.window_days
         for event in events:
             keys.append(sale_key(event.listing_id, event.transaction_id))
             if not isinstance(event, SaleReversed):
-                day = day_of(milliseconds(event.sold_at))
-                places.update((scope, day) for scope in scopes_of(event))
+                # Of sellers there are many; what there is of the wider scopes is at hand.
+                day = day_of(milliseconds(event.sold_at)) if windowed else 0
+                places.add((b"hs" + event.currency.encode() + event.seller_id.encode(), day))
         self.sales.fetch(keys)
         self._counts.fetch(places)
 

@@ -34,6 +34,9 @@ class SaleState(Enum):
     PARKED = ord("p")
 
 
+_STATE_BYTES = {state: bytes((state.value,)) for state in SaleState}
+
+
 class SaleOutcome(Enum):
     """What a sale did to the statistics."""
 
@@ -116,7 +119,7 @@ def sold_content(sale: Sold, at_ms: int) -> bytes:
 
 def with_state(state: SaleState, content: bytes) -> bytes:
     """Return the record of a sale in a state."""
-    return bytes((state.value,)) + content
+    return _STATE_BYTES[state] + content
 
 
 def parked_record(reversal: SaleReversed) -> bytes:

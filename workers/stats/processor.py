@@ -21,6 +21,7 @@ from schemas.topics import (
 )
 from stats_store.errors import LateSaleError, SaleConflictError
 from stats_store.features import statistics_of
+from stats_store.sales import ReversalOutcome, SaleOutcome
 from stats_store.store import PartitionStore
 from workers.runtime.metrics import StatsMetrics
 from workers.runtime.processing import Output, Record, Rejected
@@ -35,6 +36,9 @@ ACCEPTED: Mapping[str, tuple[type[StatsInput], ...]] = {
     TRANSACTIONS: (ItemSold, SaleReversed),
     LISTING_CREATED: (ListingCreated,),
 }
+
+
+_SALES = (PlainSale, ItemSold)
 
 
 class _Listing(NamedTuple):
@@ -179,23 +183,23 @@ class StatsProcessor:
             event for event in read if not isinstance(event, (Rejected, Output, _Listing))
         )
         results: list[Output | Rejected] = []
-        outcomes: Counter[str] = Counter()
+        outcomes: Counter[SaleOutcome | ReversalOutcome] = Counter()
         for record, event in zip(new, read, strict=True):
-            if isinstance(event, PlainSale | ItemSold):
+            if isinstance(event, _SALES):
                 try:
-                    outcomes[store.apply_sale(event).value] += 1
+                    outcomes[store.apply_sale(event)] += 1
                 except SaleConflictError as error:
                     results.append(Rejected(record, "conflict", error))
                 except LateSaleError as error:
                     results.append(Rejected(record, "late", error))
             elif isinstance(event, SaleReversed):
-                outcomes[store.apply_reversal(event).value] += 1
+                outcomes[store.apply_reversal(event)] += 1
             elif isinstance(event, _Listing):
                 results.append(self._enriched(event.listing, event.envelope, record, store))
             else:
                 results.append(event)
         for outcome, count in outcomes.items():
-            self._metrics.sales.labels(outcome).inc(count)
+            self._metrics.sales.labels(outcome.value).inc(count)
         for topic, record in {record.topic: record for record in new}.items():
             store.set_position(topic, record.offset + 1)
         return results
@@ -213,7 +217,7 @@ class StatsProcessor:
                 decoded, envelope = decode(record.headers, record.value, ACCEPTED[record.topic])
                 event, happened = cast(StatsInput, decoded), envelope.time
             self._check_time("ce_time", happened, latest)
-            if isinstance(event, PlainSale | ItemSold):  # by this time windows move
+            if isinstance(event, _SALES):  # by this time windows move
                 self._check_time("sold_at", event.sold_at, latest)
             stray = self._router.sent_home(record, event.seller_id)
         except (SchemaError, FutureEventError) as error:
