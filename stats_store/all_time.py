@@ -1,5 +1,6 @@
 """Counts of all time: one histogram a scope."""
 
+from collections import defaultdict
 from collections.abc import Iterable, KeysView
 
 from stats_store.backend.protocol import Backend
@@ -9,26 +10,32 @@ from stats_store.histogram_table import HistogramTable
 
 
 class AllTimeCounts:
-    """The sold prices of each scope; see `stats_store.counting.Counts` for what it does."""
+    """The sold prices of each scope; see `stats_store.counting.Counts` for what it does.
+
+    What is added is only noted, and counted when it is asked for, all prices of a scope at once.
+    """
 
     def __init__(self, backend: Backend, *, kept: int) -> None:
         self._backend = backend
         self._table = HistogramTable(backend, kept=kept)
+        self._noted: defaultdict[bytes, list[int]] = defaultdict(list)
 
     def fetch(self, places: Iterable[tuple[bytes, int]]) -> None:
         """Read at once what will be changed."""
         self._table.fetch({key for key, _ in places})
 
-    def add(self, key: bytes, day: int, price: int, bucket: int) -> None:  # noqa: ARG002
-        """Count a price that lies in `bucket`."""
-        self._table.to_change(key).add_in_bucket(price, bucket)
+    def add(self, key: bytes, day: int, price: int) -> None:  # noqa: ARG002
+        """Count a price."""
+        self._noted[key].append(price)
 
     def remove(self, key: bytes, day: int, price: int) -> None:  # noqa: ARG002
         """Take a price back that was counted."""
+        self._count(key)
         self._table.to_change(key).remove(price)
 
     def get(self, key: bytes, today: int) -> PriceHistogram | None:  # noqa: ARG002
         """Return the prices of a scope, to be read only; None where there never were any."""
+        self._count(key)
         return self._table.get(key)
 
     def keys(self, prefix: bytes) -> set[bytes]:
@@ -37,6 +44,9 @@ class AllTimeCounts:
 
     def changes(self, today: int) -> list[Change]:  # noqa: ARG002
         """Return the changed entries."""
+        for key, prices in self._noted.items():
+            self._table.to_change(key).add_good(prices)
+        self._noted.clear()
         return self._table.changes()
 
     def committed(self) -> None:
@@ -45,8 +55,13 @@ class AllTimeCounts:
 
     def rolled_back(self) -> None:
         """Forget the changes."""
+        self._noted.clear()
         self._table.rolled_back()
 
     def replaced(self, keys: KeysView[bytes]) -> None:
         """Take note that entries were written from elsewhere."""
         self._table.replaced(keys)
+
+    def _count(self, key: bytes) -> None:
+        if (prices := self._noted.pop(key, None)) is not None:
+            self._table.to_change(key).add_good(prices)

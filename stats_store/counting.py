@@ -17,8 +17,8 @@ class Counts(Protocol):
     def fetch(self, places: Iterable[tuple[bytes, int]]) -> None:
         """Read at once what will be changed: scopes and days."""
 
-    def add(self, key: bytes, day: int, price: int, bucket: int) -> None:
-        """Count a price that lies in `bucket`, sold on a day that counts."""
+    def add(self, key: bytes, day: int, price: int) -> None:
+        """Count a price, sold on a day that counts."""
 
     def remove(self, key: bytes, day: int, price: int) -> None:
         """Take a price back that was counted on a day that counts."""

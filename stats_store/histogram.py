@@ -11,6 +11,8 @@ from stats_store.counts import BucketCounts
 from stats_store.encoding import decode, encode
 from stats_store.errors import EmptyHistogramError, NothingToRemoveError
 
+_SHORT = 16  # up to here a Python loop costs less than the fixed cost of numpy calls
+
 
 class PriceHistogram:
     """A multiset of prices in minor units, kept as counts in log-linear buckets.
@@ -46,14 +48,7 @@ class PriceHistogram:
         """
         if not isinstance(price, int) or not 1 <= price <= MAX_MINOR_UNITS:
             raise ValueError(f"price {price!r} is not an integer in 1..{MAX_MINOR_UNITS}")
-        self.add_in_bucket(price, bucket_of(price))
-
-    def add_in_bucket(self, price: int, bucket: int) -> None:
-        """Add one price that is known to be good and to lie in that bucket."""
-        self._count += 1
-        self._sum += price
-        if not self._counts.increment_few(bucket):
-            self._pending.append(bucket)
+        self._add(price)
 
     def add_many(self, prices: Integers | Sequence[int]) -> None:
         """Add prices `[N]`.
@@ -61,11 +56,17 @@ class PriceHistogram:
         Raises:
             ValueError: a price is no integer or outside 1..MAX_MINOR_UNITS; none was added.
         """
-        values = _checked(prices)
-        if values:
-            self._pending += buckets_of(np.array(values, dtype=np.int64)).tolist()
-            self._count += len(values)
-            self._sum += sum(values)
+        self.add_good(_checked(prices))
+
+    def add_good(self, prices: list[int]) -> None:
+        """Add prices `[N]` that are known to be integers in 1..MAX_MINOR_UNITS."""
+        if len(prices) <= _SHORT:
+            for price in prices:
+                self._add(price)
+            return
+        self._pending += buckets_of(np.array(prices, dtype=np.int64)).tolist()
+        self._count += len(prices)
+        self._sum += sum(prices)
 
     def remove(self, price: int) -> None:
         """Take back one price that was added; see `remove_many`."""
@@ -164,6 +165,13 @@ class PriceHistogram:
         histogram = cls()
         histogram._counts, histogram._count, histogram._sum = decode(data)
         return histogram
+
+    def _add(self, price: int) -> None:
+        self._count += 1
+        self._sum += price
+        bucket = bucket_of(price)
+        if not self._counts.increment_few(bucket):
+            self._pending.append(bucket)
 
     def _settle(self) -> None:
         if self._pending:

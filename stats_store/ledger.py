@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 from schemas.sale import SaleReversed
 from stats_store.backend.protocol import Backend
-from stats_store.buckets import bucket_of
 from stats_store.changelog import DAY_KEY, PARKED_PREFIX, Change
 from stats_store.counting import Counts
 from stats_store.errors import LateSaleError, SaleConflictError
@@ -214,9 +213,8 @@ class Ledger:
             state, scopes = SaleState.NARROW, scopes[:1]
         if not self._has_left(day):
             price, add = sale.price_minor, self._counts.add
-            bucket = bucket_of(price)
             for scope in scopes:
-                add(scope, day, price, bucket)
+                add(scope, day, price)
             self.changed_parts.update(scopes[_WIDE])
         self.sales.put(key, with_state(state, content))
 
@@ -224,7 +222,7 @@ class Ledger:
         """Count a sale that does not count now, less what was refunded, and remember it."""
         price = sold.price_minor - (sold.refunded_minor or 0)
         for scope in (scopes := self.counted_scopes(sold)):
-            self._counts.add(scope, sold.day, price, bucket_of(price))
+            self._counts.add(scope, sold.day, price)
         self.changed_parts.update(scopes[_WIDE])
         self.sales.put(key, sold_record(sold))
 

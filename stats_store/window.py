@@ -37,12 +37,12 @@ class WindowCounts:
         """Read at once what will be changed."""
         self._table.fetch({_entry(key, day) for key, day in places})
 
-    def add(self, key: bytes, day: int, price: int, bucket: int) -> None:
-        """Count a price that lies in `bucket`, sold on a day."""
-        self._table.to_change(_entry(key, day)).add_in_bucket(price, bucket)
+    def add(self, key: bytes, day: int, price: int) -> None:
+        """Count a price, sold on a day."""
+        self._table.to_change(_entry(key, day)).add(price)
         self._changed_days.setdefault(key, set()).add(day)
         if (total := self._totals.get(key)) is not None and day > total[0] - self._days:
-            total[1].add_in_bucket(price, bucket)
+            total[1].add(price)
 
     def remove(self, key: bytes, day: int, price: int) -> None:
         """Take a price back that was counted on a day of the window."""
