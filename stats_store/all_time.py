@@ -6,7 +6,7 @@ from collections.abc import Iterable, KeysView
 from stats_store.backend.protocol import Backend
 from stats_store.changelog import Change
 from stats_store.histogram import PriceHistogram
-from stats_store.histogram_table import HistogramTable
+from stats_store.histogram_table import HistogramTable, keys_of
 
 
 class AllTimeCounts:
@@ -40,7 +40,7 @@ class AllTimeCounts:
 
     def keys(self, prefix: bytes) -> set[bytes]:
         """Return the keys that start with `prefix`."""
-        return {key for key, _ in self._backend.scan(prefix)}
+        return set(keys_of(self._backend, prefix))
 
     def changes(self, today: int) -> list[Change]:  # noqa: ARG002
         """Return the changed entries."""

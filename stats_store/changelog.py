@@ -1,17 +1,18 @@
 """The records of a partition's changelog, which are also the entries of its store.
 
 A key is one byte for the column family and the key inside it; a value replaces the one before,
-so that a compacted topic holds the whole state; a value of None deletes. The store itself never
-deletes: a reader that comes back after the topic has dropped the tombstones would keep what
-they deleted. A histogram that lost its last price is therefore written empty, not deleted.
+so that a compacted topic holds the whole state; a value of None deletes. What is deleted must be
+such that whoever keeps it comes to no other answer, since a reader that comes back after the
+topic has dropped the tombstones never hears of them: what has expired by the days of the sales.
+A histogram that lost its last price is written empty, not deleted.
 
-The sales of a batch travel packed, some thousands in a record: one by one they would cost more
-than all the rest of a batch. No two batches share the key of such a record, so that compaction
-never takes one away, and a sale that changes later is found again in a later one.
+The sales of a batch travel packed, up to 256 in a record: one by one they would cost more than
+all the rest of a batch. No two batches share the key of such a record, so that compaction never
+takes one away, and a sale that changes later is found again in a later one.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from itertools import accumulate, pairwise
 
@@ -38,6 +39,7 @@ FORMAT_KEY = b"mformat"
 PACK_DAYS_PREFIX = b"mpack/"  # local: which day a record of packed sales is of, to let it go
 RULES_KEY = b"mrules"  # what the statistics are of; see stats_store.rules
 DAY_KEY = b"mday"  # the latest day of a sale, in days since 1970
+FORGOTTEN_KEY = b"mforgotten"  # the latest day whose sales are not remembered any more
 PARKED_PREFIX = b"mparked/"  # a day and the key of a reversal that waits since then
 POSITION_PREFIX = b"mposition/"
 
@@ -47,7 +49,8 @@ _POSITION = struct.Struct("<Bq")  # the format version travels with the changelo
 PACK_PREFIX = b"b"
 _PACK_KEY = struct.Struct(">cQH")  # the changelog position before the batch, number in the batch
 _PACK_HEADER = struct.Struct("<IH")  # the day, how many
-_PACKED_ENTRIES = 256  # 15 KiB as a rule, and below a MiB with the longest names there may be
+_PACKED_ENTRIES = 256  # 15 KiB as a rule
+_PACKED_BYTES = 512 * 1024  # well below what brokers take
 
 
 def position_change(topic: str, next_offset: int) -> Change:
@@ -76,12 +79,25 @@ def pack_sales(
         day: the latest day of a sale so far.
     """
     packs = (
-        _packed(day, entries[start : start + _PACKED_ENTRIES])
+        _packed(day, piece)
         for start in range(0, len(entries), _PACKED_ENTRIES)
+        for piece in _pieces(entries[start : start + _PACKED_ENTRIES])
     )
     return [
         (_PACK_KEY.pack(PACK_PREFIX, position, number), pack) for number, pack in enumerate(packs)
     ]
+
+
+def _pieces(
+    entries: Sequence[tuple[bytes, bytes]],
+) -> Iterator[Sequence[tuple[bytes, bytes]]]:
+    """Yield entries in pieces that are not too large for a record."""
+    if len(entries) > 1 and sum(len(key) + len(value) for key, value in entries) > _PACKED_BYTES:
+        half = len(entries) // 2
+        yield from _pieces(entries[:half])
+        yield from _pieces(entries[half:])
+    else:
+        yield entries
 
 
 def _packed(day: int, entries: Sequence[tuple[bytes, bytes]]) -> bytes:
@@ -127,7 +143,7 @@ def check(key: bytes, value: bytes | None) -> None:
         CorruptRecordError: the key is foreign, or the format version is another one.
     """
     packed = key[:1] == PACK_PREFIX and len(key) == _PACK_KEY.size
-    if packed or key[:1] in _FAMILY_BYTES or key in (RULES_KEY, DAY_KEY):
+    if packed or key[:1] in _FAMILY_BYTES or key in (RULES_KEY, DAY_KEY, FORGOTTEN_KEY):
         return
     if key.startswith(PARKED_PREFIX):
         return

@@ -1,11 +1,13 @@
 """The histograms of a store: the durable ones as far as they are used, and the changed ones."""
 
-from collections.abc import Iterable, KeysView
+from collections.abc import Iterable, Iterator, KeysView
 from itertools import islice
 
 from stats_store.backend.protocol import Backend
 from stats_store.changelog import Change
 from stats_store.histogram import PriceHistogram
+
+_STEP = 1_000  # entries of which keys are looked up at once: their values come along
 
 
 class HistogramTable:
@@ -73,3 +75,14 @@ class HistogramTable:
         """Take note that the entries of keys have been written from elsewhere."""
         for key in self._clean.keys() & keys:
             del self._clean[key]
+
+
+def keys_of(backend: Backend, prefix: bytes) -> Iterator[bytes]:
+    """Yield the keys of entries that start with `prefix`, in order."""
+    start = prefix
+    while entries := backend.scan_from(start, limit=_STEP):
+        for key, _ in entries:
+            if not key.startswith(prefix):
+                return
+            yield key
+        start = entries[-1][0] + b"\0"

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from schemas.sale import SaleReversed
 from stats_store.backend.protocol import Backend
-from stats_store.changelog import DAY_KEY, PARKED_PREFIX, Change
+from stats_store.changelog import DAY_KEY, FORGOTTEN_KEY, PARKED_PREFIX, Change
 from stats_store.counting import Counts
 from stats_store.errors import LateSaleError, SaleConflictError
 from stats_store.identity import local_number, read_local_number
@@ -23,12 +23,12 @@ from stats_store.sales import (
     sale_key,
     sold_content,
     sold_record,
-    state_of,
     with_state,
 )
 
 _EXPIRED_AT_ONCE = 200  # entries looked at in a batch
 _DAY_BYTES = 4
+_CORRECTIONS = 8  # of a category, so that a record stays small
 _WIDE = slice(1, None)  # of the scopes of a sale, those of other sellers, too
 
 
@@ -52,13 +52,18 @@ class Ledger:
     def load(self) -> None:
         """Read what is durable anew."""
         stored = self._backend.get(DAY_KEY)
-        self.today = self._durable_today = 0 if stored is None else read_local_number(stored)
+        self.today = self.durable_today = 0 if stored is None else read_local_number(stored)
+        stored = self._backend.get(FORGOTTEN_KEY)
+        self._forgotten = 0 if stored is None else read_local_number(stored)
         self._parked_changes: dict[bytes, bytes | None] = {}
-        self._durable_parked = len(self._backend.scan(PARKED_PREFIX))
+        self._durable_parked: int | None = None  # not counted yet: there may be many
+        self._expiring = 0
 
     @property
     def parked(self) -> int:
         """How many reversals wait for their sale."""
+        if self._durable_parked is None:
+            self._durable_parked = len(self._backend.scan(PARKED_PREFIX))
         changes = self._parked_changes.values()
         return self._durable_parked + sum(1 if value is not None else -1 for value in changes)
 
@@ -87,10 +92,10 @@ class Ledger:
         """Count a sale once; see `PartitionStore.apply_sale`."""
         at_ms = milliseconds(sale.sold_at)
         day = day_of(at_ms)
-        if self._rules.sale_days and day <= self.today - self._rules.sale_days:
+        if self._forgotten_to() and day <= self._forgotten_to():
             raise LateSaleError(
-                f"listing {sale.listing_id!r} was sold on {sale.sold_at:%Y-%m-%d}, and sales are "
-                f"remembered for {self._rules.sale_days} days: it may have been counted before"
+                f"listing {sale.listing_id!r} was sold on {sale.sold_at:%Y-%m-%d}, and sales of "
+                f"that day are not remembered any more: it may have been counted before"
             )
         before = self.today
         self.today = max(before, day)
@@ -105,7 +110,7 @@ class Ledger:
         key = sale_key(reversal.listing_id, reversal.transaction_id)
         record = self.sales.get(key)
         known = None if record is None else read_sale(record)
-        if known is None or (known.state is SaleState.PARKED and self._has_expired(known)):
+        if known is None or not self.remembers(known):
             self._park(key, reversal)
             return ReversalOutcome.PARKED
         if known.state is SaleState.REVERSED:
@@ -124,9 +129,15 @@ class Ledger:
         self._recount(key, known._replace(refunded_minor=refunded))
         return ReversalOutcome.TAKEN_BACK_IN_PART
 
+    def remembers(self, known: SaleRecord) -> bool:
+        """Whether a record counts as known; one that has expired may still be there, or not."""
+        if known.state is SaleState.PARKED:
+            return not self._has_expired(known)
+        return known.day > self._forgotten_to() or not self._forgotten_to()
+
     def counted_scopes(self, sale: SaleRecord) -> tuple[bytes, ...]:
         """Return the entries in which the price of a remembered sale is counted now."""
-        if not sale.counts or self._has_left(sale.day):
+        if not sale.counts or self._has_left(sale.day) or not self.remembers(sale):
             return ()
         scopes = scopes_of(sale)
         return scopes[:1] if sale.state is SaleState.NARROW else scopes
@@ -135,21 +146,28 @@ class Ledger:
         """Return the changes besides those of sales and counts, and let go of what expired."""
         self._expire_parked()
         changes: list[Change] = list(self._parked_changes.items())
-        if self.today != self._durable_today:
+        if self.today != self.durable_today:
             changes.append((DAY_KEY, local_number(self.today)))
+        if self._forgotten_to() != self._forgotten:
+            changes.append((FORGOTTEN_KEY, local_number(self._forgotten_to())))
         return changes
 
     def committed(self) -> None:
         """Take note that the changes are durable."""
-        self._durable_parked = self.parked
+        if self._durable_parked is not None:
+            self._durable_parked = self.parked
         self._parked_changes = {}
-        self._durable_today = self.today
+        self.durable_today = self.today
+        self._forgotten = self._forgotten_to()
+        self.expired_reversals += self._expiring
+        self._expiring = 0
         self.sales.forget()
 
     def rolled_back(self) -> None:
         """Forget the changes."""
         self._parked_changes = {}
-        self.today = self._durable_today
+        self._expiring = 0
+        self.today = self.durable_today
         self.sales.forget()
 
     # --- sales ---------------------------------------------------------------------------
@@ -166,19 +184,22 @@ class Ledger:
         known = read_sale(record)
         if known.state is SaleState.PARKED:
             return self._meet(key, sale, at_ms, known)
+        if not self.remembers(known):
+            self._count(key, sale, day, content)
+            return SaleOutcome.COUNTED
         return self._again(key, sale, at_ms, known)
 
     def _meet(self, key: bytes, sale: Sold, at_ms: int, parked: SaleRecord) -> SaleOutcome:
         """Apply a sale whose reversal came first."""
         content = sold_content(sale, at_ms)
         self._unpark(key, parked)
-        if self._has_expired(parked):
+        if not self.remembers(parked):
             self._count(key, sale, day_of(at_ms), content)
             return SaleOutcome.COUNTED
         if parked.refunded_minor is None or parked.refunded_minor >= sale.price_minor:
             self.sales.put(key, with_state(SaleState.REVERSED, content))
             return SaleOutcome.ANNULLED
-        sold = read_sale(with_state(SaleState.SOLD, content))
+        sold = read_sale(with_state(self._state_of_new(scopes_of(sale)[0]), content))
         self._recount(key, sold._replace(refunded_minor=parked.refunded_minor))
         return SaleOutcome.COUNTED
 
@@ -194,6 +215,11 @@ class Ledger:
             )
         if told.category in (known.category, *known.former_categories):
             return SaleOutcome.DUPLICATE
+        if len(known.former_categories) >= _CORRECTIONS:
+            raise SaleConflictError(
+                f"the category of listing {sale.listing_id!r}, transaction "
+                f"{sale.transaction_id!r}, has been corrected {_CORRECTIONS} times: no more"
+            )
         corrected = known._replace(
             category=told.category, former_categories=(*known.former_categories, known.category)
         )
@@ -207,10 +233,10 @@ class Ledger:
     # --- counting ------------------------------------------------------------------------
 
     def _count(self, key: bytes, sale: Sold, day: int, content: bytes) -> None:
-        state = SaleState.SOLD
         scopes: tuple[bytes, ...] = scopes_of(sale)
-        if self._rules.seller_cap and self._reached_cap(scopes[0]):
-            state, scopes = SaleState.NARROW, scopes[:1]
+        state = self._state_of_new(scopes[0])
+        if state is SaleState.NARROW:
+            scopes = scopes[:1]
         if not self._has_left(day):
             price, add = sale.price_minor, self._counts.add
             for scope in scopes:
@@ -231,9 +257,18 @@ class Ledger:
             self._counts.remove(scope, sold.day, sold.price_minor - (sold.refunded_minor or 0))
         self.changed_parts.update(scopes[_WIDE])
 
-    def _reached_cap(self, seller: bytes) -> bool:
-        histogram = self._counts.get(seller, self.today)
-        return histogram is not None and histogram.count >= self._rules.seller_cap
+    def _state_of_new(self, seller: bytes) -> SaleState:
+        cap = self._rules.seller_cap
+        counted = self._counts.get(seller, self.today) if cap else None
+        return SaleState.NARROW if counted and counted.count >= cap else SaleState.SOLD
+
+    def _forgotten_to(self) -> int:
+        """Return the latest day whose sales are not remembered any more; 0 where all are.
+
+        It is stored: a longer memory, chosen later, does not bring back what was forgotten.
+        """
+        days = self._rules.sale_days
+        return max(self._forgotten, self.today - days if days else 0)
 
     def _has_left(self, day: int) -> bool:
         return 0 < self._rules.window_days <= self.today - day
@@ -244,25 +279,29 @@ class Ledger:
         record = self.sales.get(key)
         if record is not None:
             self._unpark(key, read_sale(record))
-        parked = parked_record(reversal)
+        # It waits from now on, whenever it was made: else it would matter which of the two a
+        # late delivery brings first. Before the first sale no day is known, and it waits on.
+        parked = parked_record(reversal, self.today)
         self.sales.put(key, parked)
-        self._parked_changes[_parked_key(key, read_sale(parked))] = b""
+        self._index(_parked_key(key, read_sale(parked)), b"")
 
     def _unpark(self, key: bytes, parked: SaleRecord) -> None:
-        index = _parked_key(key, parked)
-        if self._parked_changes.get(index) is not None:
-            del self._parked_changes[index]
-            if self._backend.get(index) is None:
-                return
-        self._parked_changes[index] = None
+        self._index(_parked_key(key, parked), None)
+
+    def _index(self, entry: bytes, value: bytes | None) -> None:
+        if self._backend.get(entry) == value:
+            self._parked_changes.pop(entry, None)
+        else:
+            self._parked_changes[entry] = value
 
     def _has_expired(self, parked: SaleRecord) -> bool:
-        return 0 < self._rules.parked_days < self.today - parked.day
+        return parked.day > 0 and 0 < self._rules.parked_days < self.today - parked.day
 
     def _expire_parked(self) -> None:
         if not self._rules.parked_days:
             return
-        for index, _ in self._backend.scan_from(PARKED_PREFIX, limit=_EXPIRED_AT_ONCE):
+        first = PARKED_PREFIX + (1).to_bytes(_DAY_BYTES, "big")
+        for index, _ in self._backend.scan_from(first, limit=_EXPIRED_AT_ONCE):
             if not index.startswith(PARKED_PREFIX):
                 return
             key = index[len(PARKED_PREFIX) + _DAY_BYTES :]
@@ -273,9 +312,10 @@ class Ledger:
                 continue
             self._parked_changes[index] = None
             record = self.sales.get(key)
-            if record is not None and state_of(record) is SaleState.PARKED:
+            known = None if record is None else read_sale(record)
+            if known and known.state is SaleState.PARKED and _parked_key(key, known) == index:
                 self.sales.forget_sale(key)
-                self.expired_reversals += 1
+                self._expiring += 1
 
 
 def scopes_of(sale: Sold | SaleRecord) -> tuple[bytes, bytes, bytes]:

@@ -18,7 +18,7 @@ from stats_store.errors import CorruptRecordError
 
 _SEPARATOR = "\0"  # ids are printable, so it is in none of them
 _SOLD = struct.Struct("<qq3s")  # price in minor units, sold at in ms since 1970, currency
-_PARKED = struct.Struct("<q")  # reversed at in ms since 1970
+_PARKED = struct.Struct("<q")  # waits since, in ms since 1970
 _PARKED_PART = struct.Struct("<qq")  # the same, and what was refunded in minor units
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -58,7 +58,8 @@ class ReversalOutcome(Enum):
 class SaleRecord(NamedTuple):
     """A remembered sale, or a reversal that waits for one (then only state and time are set).
 
-    `at_ms` is the time of the sale, of the reversal where it is parked, in ms since 1970. What was
+    `at_ms` is the time of the sale, in ms since 1970; where a reversal is parked, the day since
+    which it waits, 0 where no day was known then. What was
     refunded is None where nothing was, and where a parked reversal takes all back.
     """
 
@@ -122,9 +123,9 @@ def with_state(state: SaleState, content: bytes) -> bytes:
     return _STATE_BYTES[state] + content
 
 
-def parked_record(reversal: SaleReversed) -> bytes:
-    """Return the record of a reversal that waits for its sale."""
-    at_ms, refunded = milliseconds(reversal.reversed_at), reversal.refunded_minor
+def parked_record(reversal: SaleReversed, since_day: int) -> bytes:
+    """Return the record of a reversal that waits for its sale since a day."""
+    at_ms, refunded = since_day * _DAY_MS, reversal.refunded_minor
     content = _PARKED.pack(at_ms) if refunded is None else _PARKED_PART.pack(at_ms, refunded)
     return with_state(SaleState.PARKED, content)
 

@@ -98,6 +98,7 @@ class PartitionStore:
         self._other_changes: list[Change] = []
         self._pack_days: list[Change] = []
         self._swept_to = _SALES
+        self._all_parts_changed = False
         self._unpublished: set[bytes] = set()
         self._unpublished_at_commit: frozenset[bytes] = frozenset()
         self._load_positions()
@@ -190,6 +191,10 @@ class PartitionStore:
         """Return what is known as of now of the sales of a listing, in order of their ids."""
         return self._ledger.sales.of_listing(listing_id)
 
+    def remembers(self, sale: SaleRecord) -> bool:
+        """Whether a sale still counts as known; what has expired is deleted little by little."""
+        return self._ledger.remembers(sale)
+
     def listing_histograms(
         self,
         *,
@@ -251,17 +256,19 @@ class PartitionStore:
             others = self._ledger.changes()
             others += self._counts.changes(self.today)
             others += [changelog.position_change(*new) for new in self._new_positions.items()]
-            if others and not self._rules_stored:
-                others.append(self._rules.change())
+            # First of all, as a restore goes in steps and each is checked.
+            rules = [self._rules.change()] if others and not self._rules_stored else []
             self._sale_changes = [*self._ledger.sales.changes(), *self._forgotten_sales()]
+            # Those of the first sales may hold reversals that came before any day was known.
+            day = self.today if self._ledger.durable_today else 0
             packs = changelog.pack_sales(
-                self._sale_changes, position=self._changelog_position, day=self.today
+                self._sale_changes, position=self._changelog_position, day=day
             )
             gone = self._packs_gone()
-            self._other_changes = others
+            self._other_changes = rules + others
             self._pack_days = [changelog.pack_day(*pack) for pack in packs]
             self._pack_days += [(entry, None) for entry, _ in gone]
-            self._changes = [*packs, *others, *((pack, None) for _, pack in gone)]
+            self._changes = [*rules, *packs, *others, *((pack, None) for _, pack in gone)]
         return self._changes
 
     def commit(self, changelog_position: int) -> None:
@@ -400,12 +407,13 @@ class PartitionStore:
         return _EMPTY if histogram is None else histogram.to_bytes()
 
     def _day_changed(self) -> None:
-        """All parts may have lost a day."""
-        if self._rules.window_days:
-            for scope in _PARTS:
-                self._unpublished |= self._counts.keys(_HISTOGRAM + scope)
+        self._all_parts_changed = bool(self._rules.window_days)  # each may have lost a day
 
     def _note_changed_parts(self) -> None:
+        if self._all_parts_changed:
+            for scope in _PARTS:
+                self._unpublished |= self._counts.keys(_HISTOGRAM + scope)
+            self._all_parts_changed = False
         self._unpublished |= self._ledger.changed_parts
         self._ledger.changed_parts.clear()
 
@@ -415,14 +423,13 @@ class PartitionStore:
             return []
         entries = self._backend.scan_from(self._swept_to, limit=_SWEPT)
         self._swept_to = entries[-1][0] + b"\0" if len(entries) == _SWEPT else _SALES
-        oldest = self.today - self._rules.sale_days
         changed = dict(self._ledger.sales.changes())
         return [
             (key, b"")
             for key, record in entries
             if key not in changed
             and (sale := read_sale(record)).state is not SaleState.PARKED
-            and sale.day <= oldest
+            and not self._ledger.remembers(sale)
         ]
 
     def _packs_gone(self) -> list[tuple[bytes, bytes]]:
@@ -432,7 +439,9 @@ class PartitionStore:
         kept = max(self._rules.sale_days, self._rules.parked_days)
         start = len(PACK_DAYS_PREFIX)
         gone = []
-        for entry, _ in self._backend.scan_from(PACK_DAYS_PREFIX, limit=_SWEPT):
+        # Those of day 0, before the first sale, hold reversals that wait on.
+        first = PACK_DAYS_PREFIX + (1).to_bytes(4, "big")
+        for entry, _ in self._backend.scan_from(first, limit=_SWEPT):
             day = int.from_bytes(entry[start : start + 4], "big")
             if not entry.startswith(PACK_DAYS_PREFIX) or day >= self.today - kept:
                 break

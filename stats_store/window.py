@@ -10,7 +10,7 @@ from collections.abc import Iterable, KeysView
 from stats_store.backend.protocol import Backend
 from stats_store.changelog import Change
 from stats_store.histogram import PriceHistogram
-from stats_store.histogram_table import HistogramTable
+from stats_store.histogram_table import HistogramTable, keys_of
 
 _SEPARATOR = b"\0"  # names are printable, so it is in none of them
 _DAY_BYTES = 4
@@ -62,7 +62,7 @@ class WindowCounts:
 
     def keys(self, prefix: bytes) -> set[bytes]:
         """Return the keys that start with `prefix`, also of what has left the window."""
-        return {entry[: -_DAY_BYTES - 1] for entry, _ in self._backend.scan(prefix)}
+        return {entry[: -_DAY_BYTES - 1] for entry in keys_of(self._backend, prefix)}
 
     def changes(self, today: int) -> list[Change]:
         """Return the changed entries, and a few deletions of days that have left the window."""

@@ -1,9 +1,10 @@
 """Windows, caps, corrections, refunds in part and forgetting, beside a recount in plain Python."""
 
-from collections.abc import Callable
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -74,11 +75,13 @@ class Log:
             self.changelog.append((len(self.changelog), key, value))
         self.store.commit(len(self.changelog))
 
-    def rebuilt(self) -> PartitionStore:
-        """Return a store made of what a compacted changelog holds."""
+    def rebuilt(self, *, step: int = 5_000) -> PartitionStore:
+        """Return a store made of what a compacted changelog holds, so many records at a time."""
         latest = {key: offset for offset, key, _ in self.changelog}
+        kept = [each for each in self.changelog if latest[each[1]] == each[0]]
         store = self.open(dict(identity(0)))
-        store.restore(each for each in self.changelog if latest[each[1]] == each[0])
+        for start in range(0, len(kept), step):
+            store.restore_batch(kept[start : start + step])
         return store
 
 
@@ -219,7 +222,11 @@ def test_a_listing_does_not_see_what_is_left_of_its_own_refunded_sale() -> None:
 
 def test_a_reversal_that_waits_too_long_is_let_go() -> None:
     log = Log(Rules(parked_days=30))
-    assert log.store.apply_reversal(reversal("l1", day=0)) is ReversalOutcome.PARKED
+    log.store.apply_sale(sale("l0", day=0))
+    long_ago = reversal("l1", day=-1000)  # it waits since it came, whenever it was made
+    assert log.store.apply_reversal(long_ago) is ReversalOutcome.PARKED
+    log.commit()
+    assert log.store.apply_reversal(long_ago) is ReversalOutcome.DUPLICATE
     log.commit()
     assert log.store.parked_reversals == 1
     log.store.apply_sale(sale("l2", day=30))
@@ -243,7 +250,7 @@ def test_a_sale_older_than_sales_are_remembered_is_refused() -> None:
     assert log.store.apply_sale(sale("l1", day=0)) is SaleOutcome.DUPLICATE
     log.store.apply_sale(sale("l3", day=10))
     log.commit()
-    with pytest.raises(LateSaleError, match="10 days"):
+    with pytest.raises(LateSaleError, match="not remembered"):
         log.store.apply_sale(sale("l1", day=0))
     assert log.store.sales_of("l1") == []  # forgotten, but it still counts
     assert prices(log.store, ALL) == encoded(1000, 1000, 1000)
@@ -261,6 +268,64 @@ def test_what_is_forgotten_leaves_the_changelog_too() -> None:
     rebuilt = log.rebuilt()
     assert rebuilt.apply_sale(sale("l95", day=95)) is SaleOutcome.DUPLICATE
     assert prices(rebuilt, ALL) == prices(log.store, ALL) == encoded(*[1000] * 20)
+
+
+def test_a_changelog_of_a_window_is_restored_record_by_record() -> None:
+    log = Log(Rules(window_days=7, seller_cap=3))
+    for number in range(600):
+        log.store.apply_sale(sale(f"l{number}", seller=f"s{number}"))
+    log.commit()
+    assert prices(log.rebuilt(step=1), ALL) == encoded(*[1000] * 600)
+
+
+def test_a_sale_whose_refund_in_part_came_first_is_under_the_cap_too() -> None:
+    store = Log(Rules(seller_cap=1)).store
+    for number in range(3):
+        store.apply_reversal(reversal(f"l{number}", refunded=1))
+        store.apply_sale(sale(f"l{number}"))
+    assert prices(store, ANNA) == encoded(999, 999, 999)
+    assert prices(store, ALL) == encoded(999)
+
+
+def test_a_longer_memory_does_not_bring_back_what_was_forgotten() -> None:
+    log = Log(Rules(sale_days=10, parked_days=10))
+    log.store.apply_sale(sale("l1", day=0))
+    log.store.apply_sale(sale("l2", day=30))
+    log.commit()
+    log.commit()
+    log.rules = Rules(sale_days=60, parked_days=10)
+    for store in (log.open(log.entries), log.rebuilt()):
+        with pytest.raises(LateSaleError):
+            store.apply_sale(sale("l1", day=0))
+
+
+def test_a_category_is_corrected_a_few_times_and_packs_stay_small() -> None:
+    log = Log(Rules())
+    for name in range(9):
+        for number in range(300):
+            log.store.apply_sale(sale(f"l{number}", category=f"{name}" + "\U0001f45f" * 500))
+    with pytest.raises(SaleConflictError, match="8 times"):
+        log.store.apply_sale(sale("l0", category="another"))
+    log.commit()
+    assert max(len(value or b"") for _, _, value in log.changelog) < 2**20
+    assert len(log.rebuilt().sales_of("l7")[0].former_categories) == 8
+
+
+def test_how_many_wait_is_told_right_and_a_rollback_takes_nothing_for_expired() -> None:
+    log = Log(Rules(parked_days=5))
+    log.store.apply_sale(sale("l0", day=0))
+    for refunded in (1, 2, 3):
+        log.store.apply_reversal(reversal("l1", refunded=refunded))
+        log.commit()
+    assert log.store.parked_reversals == 1
+    for _ in range(3):
+        log.store.apply_sale(sale("l2", day=20))
+        log.store.changes()
+        log.store.rollback()
+    assert (log.store.parked_reversals, log.store.take_expired_reversals()) == (1, 0)
+    log.store.apply_sale(sale("l2", day=20))
+    log.commit()
+    assert (log.store.parked_reversals, log.store.take_expired_reversals()) == (0, 1)
 
 
 @pytest.mark.parametrize("other", [Rules(window_days=7), Rules(seller_cap=1)])
@@ -296,11 +361,12 @@ class Recount:
     rules: Rules
     today: int = 0
     known: dict[str, Remembered] = field(default_factory=dict)
+    for_ever: list[Remembered] = field(default_factory=list)  # forgotten, and still counted
 
     def counted(self) -> list[Remembered]:
         return [
             each
-            for each in self.known.values()
+            for each in [*self.known.values(), *self.for_ever]
             if each.kind == "sold"
             and (not self.rules.window_days or self.today - each.day < self.rules.window_days)
         ]
@@ -310,16 +376,27 @@ class Recount:
         return (
             each is not None
             and each.kind == "parked"
-            and not (limit and self.today - each.day > limit)
+            and not (limit and each.day and self.today - each.day > limit)
         )
 
+    def forgotten(self, day: int) -> bool:
+        return self.forgotten_by(day, self.today)
+
+    def forgotten_by(self, day: int, today: int) -> bool:
+        return 0 < self.rules.sale_days <= today - day
+
     def sell(self, listing: str, day: int, price: int, seller: str, category: str) -> None:
+        if self.forgotten(day):
+            return  # refused
         known = self.known.get(listing)
         if known is not None and known.kind != "parked":
-            same = (known.day, known.price, known.seller) == (day, price, seller)
-            if same and category not in known.categories:
-                known.categories.append(category)
-            return
+            if not self.forgotten_by(known.day, max(self.today, day)):
+                same = (known.day, known.price, known.seller) == (day, price, seller)
+                if same and category not in known.categories:
+                    known.categories.append(category)
+                return
+            self.for_ever.append(self.known.pop(listing))
+            known = None
         self.today = max(self.today, day)
         waiting = self.waits(known)
         new = Remembered("sold", day, price, seller, [category])
@@ -328,18 +405,22 @@ class Recount:
                 new.kind = "reversed"
             else:
                 new.refunded = known.refunded
-        elif self.rules.seller_cap:
+        if self.rules.seller_cap:
             earlier = [each for each in self.counted() if each.seller == seller]
             new.wide = len(earlier) < self.rules.seller_cap
         self.known[listing] = new
 
-    def reverse(self, listing: str, day: int, refunded: int | None) -> None:
+    def reverse(self, listing: str, refunded: int | None) -> None:
         known = self.known.get(listing)
+        waiting = Remembered("parked", self.today, refunded=refunded)
+        if known is not None and known.kind != "parked" and self.forgotten(known.day):
+            self.for_ever.append(known)
+            known = None
         if known is None or (known.kind == "parked" and not self.waits(known)):
-            self.known[listing] = Remembered("parked", day, refunded=refunded)
+            self.known[listing] = waiting
         elif known.kind == "parked":
             if known.refunded is not None and (refunded is None or refunded > known.refunded):
-                self.known[listing] = Remembered("parked", day, refunded=refunded)
+                self.known[listing] = waiting
         elif known.kind == "sold" and (refunded is None or refunded > (known.refunded or 0)):
             known.refunded = refunded
             if refunded is None or refunded >= known.price:
@@ -369,11 +450,13 @@ reversals = st.tuples(
     st.integers(0, 12),
     st.sampled_from([None, 1, 300, 800]),
 )
-steps = st.one_of(sells, sells, sells, reversals, st.sampled_from([("commit",), ("reopen",)]))
+ENDS = [("commit",), ("reopen",), ("rollback",), ("hear",)]
+steps = st.one_of(sells, sells, sells, reversals, st.sampled_from(ENDS))
 rules = st.builds(
     Rules,
     window_days=st.sampled_from([0, 1, 4]),
     seller_cap=st.sampled_from([0, 1, 2]),
+    sale_days=st.sampled_from([0, 0, 2, 6]),
     parked_days=st.sampled_from([0, 1, 5]),
 )
 
@@ -389,21 +472,34 @@ def assert_equal(store: PartitionStore, recount: Recount) -> None:
 @settings(max_examples=300, deadline=None)
 @given(rules, st.lists(steps, max_size=25))
 def test_any_history_comes_to_what_a_recount_says(
-    rules: Rules, history: list[tuple[object, ...]]
+    rules: Rules, history: list[tuple[Any, ...]]
 ) -> None:
     log, recount = Log(rules), Recount(rules)
-    recount.today = 0
-    apply: dict[object, Callable[..., None]] = {"sell": _sell, "reverse": _reverse}
+    durable = deepcopy(recount)
     for step, *arguments in history:
-        if step in apply:
-            apply[step](log.store, recount, *arguments)
+        if step == "sell":
+            _sell(log.store, recount, *arguments)
+        elif step == "reverse":
+            _reverse(log.store, recount, *arguments)
+        elif step == "rollback":
+            log.store.changes()
+            log.store.rollback()
+            recount = deepcopy(durable)
+        elif step == "hear":
+            recount.today = max(recount.today, START_DAY + 7)
+            log.store.advance(START_DAY + 7)
         else:
             log.commit()
+            durable = deepcopy(recount)
             if step == "reopen":
                 log.store = log.open(log.entries)
         assert_equal(log.store, recount)
     log.commit()
-    assert_equal(log.rebuilt(), recount)
+    for rebuilt in (log.rebuilt(), log.rebuilt(step=1)):
+        assert_equal(rebuilt, recount)
+        for listing in ("l1", "l2", "l3", "l4"):
+            live = [each for each in log.store.sales_of(listing) if log.store.remembers(each)]
+            assert live == [each for each in rebuilt.sales_of(listing) if rebuilt.remembers(each)]
     for name, part in log.published.items():
         if name.startswith(b"c"):
             assert part == recount.prices(category=name[4:].decode())
@@ -413,12 +509,12 @@ def _sell(
     store: PartitionStore, recount: Recount, listing: str, day: int, price: int, *names: str
 ) -> None:
     recount.sell(listing, START_DAY + day, price, *names)
-    with suppress(SaleConflictError):
+    with suppress(SaleConflictError, LateSaleError):
         store.apply_sale(sale(listing, day=day, price=price, seller=names[0], category=names[1]))
 
 
 def _reverse(
     store: PartitionStore, recount: Recount, listing: str, day: int, refunded: int | None
 ) -> None:
-    recount.reverse(listing, START_DAY + day, refunded)
+    recount.reverse(listing, refunded)
     store.apply_reversal(reversal(listing, day=day, refunded=refunded))

@@ -59,8 +59,8 @@ def read_to_end(
                 last_heard = time.monotonic()
             elif time.monotonic() - last_heard > warn_after:
                 log.warning(
-                    "nothing more can be read though this is not the end: a transaction is open, or "
-                    "the broker is away. If it stays so, find it with kafka-transactions.sh "
+                    "nothing more can be read though this is not the end: a transaction is open, "
+                    "or the broker is away. If it stays so, find it with kafka-transactions.sh "
                     "find-hanging and end it with kafka-transactions.sh abort",
                     topic=topic,
                     partition=partition,

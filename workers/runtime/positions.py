@@ -60,7 +60,8 @@ def _checked(consumer: Consumer, place: TopicPartition, offset: int) -> TopicPar
             raise ConfigurationError(
                 f"{first - offset} records of {place.topic}, partition {place.partition}, were "
                 f"deleted before they were applied: the state is at {offset}, the first record "
-                f"is {first}. Bring them back; or accept that they are missing by setting the "
+                f"is {first} (markers of transactions count, too). Bring them back; or accept that "
+                f"they are missing by setting the "
                 f"group's offset with Kafka's own kafka-consumer-groups --reset-offsets "
                 f"--to-earliest, and start again"
             )

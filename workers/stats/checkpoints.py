@@ -11,9 +11,8 @@ from pathlib import Path
 import structlog
 
 from stats_store.checkpoint import take_checkpoint
-from stats_store.errors import StatsStoreError, StoreClosedError
+from stats_store.errors import StoreClosedError
 from stats_store.store import PartitionStore
-from workers.errors import WorkersError
 from workers.runtime.metrics import StatsMetrics
 from workers.stats.checkpoint_storage import CancelledError, CheckpointStorage
 
@@ -121,7 +120,7 @@ class Checkpointer:
             )
         except (StoreClosedError, CancelledError):
             return False
-        except (StatsStoreError, WorkersError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  every storage has errors of its own
             self._metrics.checkpoints.labels("failed").inc()
             log.warning("checkpoint failed", partition=store.partition, error=str(error))
             return True

@@ -19,6 +19,7 @@ Headers = list[tuple[str, bytes | None]]
 Written = tuple[bytes | None, bytes | None, Headers, int]  # key, value, headers, timestamp
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY_MS = 86_400_000
 
 
 def payload(value: Any) -> bytes | None:
@@ -105,6 +106,7 @@ class Recount:
         default_factory=lambda: {"transactions": [], "listing.created": []}
     )
     read: Counter[str] = field(default_factory=Counter)
+    today: int = 0  # the latest day of a sale, in days since 1970
 
     def prices(self, scope: tuple[str, str, str], *, without: str = "") -> list[int]:
         kind, currency, name = scope
@@ -123,6 +125,7 @@ class Recount:
         if known is not None and known.state != "p":
             return  # told twice
         at_ms = milliseconds(event["sold_at"])
+        self.today = max(self.today, at_ms // DAY_MS)
         self.sales[place] = Sale("s" if known is None else "r", at_ms, event)
         if known is None:
             currency = event["currency"]
@@ -135,7 +138,7 @@ class Recount:
     def reversed(self, event: dict[str, Any]) -> None:
         place = event["listing_id"], event["transaction_id"]
         if place not in self.sales:
-            self.sales[place] = Sale("p", milliseconds(event["reversed_at"]))
+            self.sales[place] = Sale("p", self.today * DAY_MS)  # it waits since
         elif self.sales[place].state == "s":
             self.sales[place].state = "r"
 
@@ -196,8 +199,18 @@ class Recount:
             f"s{listing}\0{transaction}".encode(): sale.as_bytes()
             for (listing, transaction), sale in self.sales.items()
         }
+        state |= {
+            b"mparked/"
+            + struct.pack(">I", sale.at_ms // DAY_MS)
+            + f"s{listing}\0{transaction}".encode(): b""
+            for (listing, transaction), sale in self.sales.items()
+            if sale.state == "p"
+        }
+        if self.today:
+            state[b"mday"] = struct.pack("<q", self.today)
+        state[b"mrules"] = struct.pack("<II", 0, 0)  # no window, no cap
         return state | {
-            b"mposition/" + topic.encode(): struct.pack("<Bq", 1, count)
+            b"mposition/" + topic.encode(): struct.pack("<Bq", 2, count)
             for topic, count in self.read.items()
         }
 
@@ -229,7 +242,26 @@ class Recount:
 
 
 def changelog_state(system: Any) -> dict[bytes, bytes]:
-    return {m.key(): m.value() for m in system.written["stats.changelog"]}
+    """The last value of every key, those of packed sales unpacked."""
+    state: dict[bytes, bytes | None] = {}
+    for message in system.written["stats.changelog"]:
+        key, value = message.key(), message.value()
+        if key[:1] == b"b":
+            state |= unpacked(value)
+        else:
+            state[key] = value
+    return {key: value for key, value in state.items() if value is not None}
+
+
+def unpacked(value: bytes) -> dict[bytes, bytes]:
+    """A day, how many, the lengths of the keys and of the values; the keys; the values."""
+    _, count = struct.unpack_from("<IH", value)
+    place, pieces = 6 + 4 * count, []
+    for length in struct.unpack_from(f"<{2 * count}H", value, 6):
+        pieces.append(value[place : place + length])
+        place += length
+    assert place == len(value)
+    return dict(zip(pieces[:count], pieces[count:], strict=True))
 
 
 def in_order(lines: Iterable[Line]) -> list[Line]:
