@@ -54,7 +54,7 @@ class Book:
         known = self.sales.get(ids)
         if "reversed_at" in fields:
             if known is None:
-                self._put(ids, (PARKED, milliseconds(fields["reversed_at"])))
+                self._put(ids, (PARKED,))  # since when it waits is the order of arrival
             elif known[0] == SOLD:
                 self._count(known[1:], removed=True)
                 self._put(ids, (REVERSED, *known[1:]))

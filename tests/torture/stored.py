@@ -79,7 +79,7 @@ def scope_key(scope: ScopeName) -> bytes:
 def _sale(record: SaleRecord) -> tuple[Any, ...]:
     state = STATES[record.state]
     if state == PARKED:
-        return state, record.at_ms
+        return (state,)
     return (
         state,
         record.at_ms,

@@ -75,7 +75,7 @@ def test_a_book_counts_once_takes_back_once_and_parks() -> None:
         ("l1", "t1"): (SOLD, FIRST_MS, 500, *content),
         ("l2", "t2"): (REVERSED, FIRST_MS, 700, *content),
         ("l3", "t3"): (REVERSED, FIRST_MS, 900, *content),
-        ("l4", "t4"): (PARKED, FIRST_MS + 1000),
+        ("l4", "t4"): (PARKED,),
     }
     assert book.prices == {
         ("seller", "GBP", ANN): [500],
