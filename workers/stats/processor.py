@@ -210,8 +210,9 @@ class StatsProcessor:
         """Return the event of a record; or what is to be written in its place."""
         event: PlainSale | StatsInput
         try:
-            plain = read_plain_sale(record.headers, record.value)
-            if plain is not None and record.topic == TRANSACTIONS:
+            sold = record.topic == TRANSACTIONS
+            plain = read_plain_sale(record.headers, record.value) if sold else None
+            if plain is not None:
                 event, happened = plain
             else:
                 decoded, envelope = decode(record.headers, record.value, ACCEPTED[record.topic])
