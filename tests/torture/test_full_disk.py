@@ -1,5 +1,6 @@
 """A disk that fills up under a worker: it stops, says so, and goes on once there is room."""
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -88,5 +89,9 @@ def test_the_worker_stops_and_goes_on_when_there_is_room(
 
     ballast.unlink()
     scene.crew.start("a", data=data, prefix=small_disk.prefix)
+    scene.counted()
+    scene.crew.stop()
+    # To where the recount looks, which sees nothing of the small disk.
+    shutil.copytree(small_disk.outside / "data", scene.crew.data("a"))
     scene.crew.start("b")
     scene.is_as_counted()
