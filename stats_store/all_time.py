@@ -1,7 +1,7 @@
 """Counts of all time: one histogram a scope."""
 
 from collections import defaultdict
-from collections.abc import Iterable, KeysView
+from collections.abc import Iterable, KeysView, Sequence
 
 from stats_store.backend.protocol import Backend
 from stats_store.changelog import Change
@@ -24,14 +24,17 @@ class AllTimeCounts:
         """Read at once what will be changed."""
         self._table.fetch({key for key, _ in places})
 
-    def add(self, key: bytes, day: int, price: int) -> None:  # noqa: ARG002
+    def add(self, keys: Sequence[bytes], day: int, price: int) -> None:  # noqa: ARG002
         """Count a price."""
-        self._noted[key].append(price)
+        noted = self._noted
+        for key in keys:
+            noted[key].append(price)
 
-    def remove(self, key: bytes, day: int, price: int) -> None:  # noqa: ARG002
+    def remove(self, keys: Sequence[bytes], day: int, price: int) -> None:  # noqa: ARG002
         """Take a price back that was counted."""
-        self._count(key)
-        self._table.to_change(key).remove(price)
+        for key in keys:
+            self._count(key)
+            self._table.to_change(key).remove(price)
 
     def get(self, key: bytes, today: int) -> PriceHistogram | None:  # noqa: ARG002
         """Return the prices of a scope, to be read only; None where there never were any."""

@@ -1,6 +1,6 @@
 """What a store needs of the place where prices are counted by scope."""
 
-from collections.abc import Iterable, KeysView
+from collections.abc import Iterable, KeysView, Sequence
 from typing import Protocol
 
 from stats_store.changelog import Change
@@ -17,11 +17,11 @@ class Counts(Protocol):
     def fetch(self, places: Iterable[tuple[bytes, int]]) -> None:
         """Read at once what will be changed: scopes and days."""
 
-    def add(self, key: bytes, day: int, price: int) -> None:
-        """Count a price, sold on a day that counts."""
+    def add(self, keys: Sequence[bytes], day: int, price: int) -> None:
+        """Count a price, sold on a day that counts, in several scopes."""
 
-    def remove(self, key: bytes, day: int, price: int) -> None:
-        """Take a price back that was counted on a day that counts."""
+    def remove(self, keys: Sequence[bytes], day: int, price: int) -> None:
+        """Take a price back that was counted in several scopes on a day that counts."""
 
     def get(self, key: bytes, today: int) -> PriceHistogram | None:
         """Return the prices of a scope as of a day, to be read only; None where there are none."""

@@ -21,12 +21,22 @@ class CorruptRecordError(StatsStoreError):
     """A key or value of the store, the changelog or the partials is not in our format."""
 
 
-class SaleConflictError(StatsStoreError):
-    """A sale has the ids of a known one and other content; it was not applied."""
+class SaleRefusedError(StatsStoreError):
+    """A sale was not applied, and nothing was changed. `stage` says what refused it."""
+
+    stage: str
 
 
-class LateSaleError(StatsStoreError):
-    """A sale is older than sales are remembered: it may have been counted. It was not applied."""
+class SaleConflictError(SaleRefusedError):
+    """A sale has the ids of a known one and other content."""
+
+    stage = "conflict"
+
+
+class LateSaleError(SaleRefusedError):
+    """A sale is older than sales are remembered: it may have been counted."""
+
+    stage = "late"
 
 
 class CorruptCheckpointError(StatsStoreError):

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
 from schemas.sale import SaleReversed
 from stats_store.backend.protocol import Backend
 from stats_store.changelog import DAY_KEY, FORGOTTEN_KEY, PARKED_PREFIX, Change
@@ -30,6 +32,16 @@ _EXPIRED_AT_ONCE = 200  # entries looked at in a batch
 _DAY_BYTES = 4
 _CORRECTIONS = 8  # of a category, so that a record stays small
 _WIDE = slice(1, None)  # of the scopes of a sale, those of other sellers, too
+
+
+class Posting(msgspec.Struct, frozen=True, gc=False):
+    """A sale with what it takes to enter it: the key of its record, its time and its scopes."""
+
+    sale: Sold
+    key: bytes
+    at_ms: int
+    day: int
+    scopes: tuple[bytes, bytes, bytes]
 
 
 class Ledger:
@@ -67,19 +79,17 @@ class Ledger:
         changes = self._parked_changes.values()
         return self._durable_parked + sum(1 if value is not None else -1 for value in changes)
 
-    def look_up(self, events: Iterable[Sold | SaleReversed]) -> None:
-        """Look up at once what will be asked for when these are applied."""
-        keys = []
-        places: set[tuple[bytes, int]] = set()
-        windowed = self._rules.window_days
-        for event in events:
-            keys.append(sale_key(event.listing_id, event.transaction_id))
-            if not isinstance(event, SaleReversed):
-                # Of sellers there are many; what there is of the wider scopes is at hand.
-                day = day_of(milliseconds(event.sold_at)) if windowed else 0
-                places.add((b"hs" + event.currency.encode() + event.seller_id.encode(), day))
-        self.sales.fetch(keys)
-        self._counts.fetch(places)
+    def look_up(self, sales: Iterable[Sold]) -> list[Posting]:
+        """Prepare sales, and look up at once what will be asked for when they are applied."""
+        postings = []
+        for sale in sales:
+            at_ms = milliseconds(sale.sold_at)
+            key = sale_key(sale.listing_id, sale.transaction_id)
+            postings.append(Posting(sale, key, at_ms, day_of(at_ms), scopes_of(sale)))
+        self.sales.fetch([posting.key for posting in postings])
+        # Of sellers there are many; what there is of the wider scopes is at hand.
+        self._counts.fetch({(posting.scopes[0], posting.day) for posting in postings})
+        return postings
 
     def advance(self, day: int) -> bool:
         """Take note of a day; say whether it is a new one."""
@@ -88,19 +98,23 @@ class Ledger:
         self.today = day
         return True
 
-    def apply_sale(self, sale: Sold) -> SaleOutcome:
+    def apply_sale(self, posting: Posting) -> SaleOutcome:
         """Count a sale once; see `PartitionStore.apply_sale`."""
-        at_ms = milliseconds(sale.sold_at)
-        day = day_of(at_ms)
-        if self._forgotten_to() and day <= self._forgotten_to():
+        day, before = posting.day, self.today
+        if self._forgets and day <= self._forgotten_to():
+            sale = posting.sale
             raise LateSaleError(
                 f"listing {sale.listing_id!r} was sold on {sale.sold_at:%Y-%m-%d}, and sales of "
                 f"that day are not remembered any more: it may have been counted before"
             )
-        before = self.today
-        self.today = max(before, day)
+        record = self.sales.get(posting.key)
+        if day > before:
+            self.today = day
+        if record is None:
+            self._count(posting)
+            return SaleOutcome.COUNTED
         try:
-            return self._apply_sale(sale, at_ms, day)
+            return self._apply_known(posting, record)
         except SaleConflictError:
             self.today = before
             raise
@@ -172,40 +186,35 @@ class Ledger:
 
     # --- sales ---------------------------------------------------------------------------
 
-    def _apply_sale(self, sale: Sold, at_ms: int, day: int) -> SaleOutcome:
-        key = sale_key(sale.listing_id, sale.transaction_id)
-        record = self.sales.get(key)
-        content = sold_content(sale, at_ms)
-        if record is None:
-            self._count(key, sale, day, content)
-            return SaleOutcome.COUNTED
+    def _apply_known(self, posting: Posting, record: bytes) -> SaleOutcome:
+        content = sold_content(posting.sale, posting.at_ms)
         if record[1:] == content:
             return SaleOutcome.DUPLICATE
         known = read_sale(record)
         if known.state is SaleState.PARKED:
-            return self._meet(key, sale, at_ms, known)
+            return self._meet(posting, known, content)
         if not self.remembers(known):
-            self._count(key, sale, day, content)
+            self._count(posting)
             return SaleOutcome.COUNTED
-        return self._again(key, sale, at_ms, known)
+        return self._again(posting, known, content)
 
-    def _meet(self, key: bytes, sale: Sold, at_ms: int, parked: SaleRecord) -> SaleOutcome:
+    def _meet(self, posting: Posting, parked: SaleRecord, content: bytes) -> SaleOutcome:
         """Apply a sale whose reversal came first."""
-        content = sold_content(sale, at_ms)
-        self._unpark(key, parked)
+        self._unpark(posting.key, parked)
         if not self.remembers(parked):
-            self._count(key, sale, day_of(at_ms), content)
+            self._count(posting)
             return SaleOutcome.COUNTED
-        if parked.refunded_minor is None or parked.refunded_minor >= sale.price_minor:
-            self.sales.put(key, with_state(SaleState.REVERSED, content))
+        if parked.refunded_minor is None or parked.refunded_minor >= posting.sale.price_minor:
+            self.sales.put(posting.key, with_state(SaleState.REVERSED, content))
             return SaleOutcome.ANNULLED
-        sold = read_sale(with_state(self._state_of_new(scopes_of(sale)[0]), content))
-        self._recount(key, sold._replace(refunded_minor=parked.refunded_minor))
+        sold = read_sale(with_state(self._state_of_new(posting.scopes[0]), content))
+        self._recount(posting.key, sold._replace(refunded_minor=parked.refunded_minor))
         return SaleOutcome.COUNTED
 
-    def _again(self, key: bytes, sale: Sold, at_ms: int, known: SaleRecord) -> SaleOutcome:
+    def _again(self, posting: Posting, known: SaleRecord, content: bytes) -> SaleOutcome:
         """Apply a sale of known ids that is not told as it was last: a correction, or a copy."""
-        told = read_sale(with_state(known.state, sold_content(sale, at_ms)))
+        sale, key = posting.sale, posting.key
+        told = read_sale(with_state(known.state, content))
         if told != known._replace(
             category=told.category, former_categories=(), refunded_minor=None
         ):
@@ -232,29 +241,26 @@ class Ledger:
 
     # --- counting ------------------------------------------------------------------------
 
-    def _count(self, key: bytes, sale: Sold, day: int, content: bytes) -> None:
-        scopes: tuple[bytes, ...] = scopes_of(sale)
-        state = self._state_of_new(scopes[0])
-        if state is SaleState.NARROW:
-            scopes = scopes[:1]
-        if not self._has_left(day):
-            price, add = sale.price_minor, self._counts.add
-            for scope in scopes:
-                add(scope, day, price)
-            self.changed_parts.update(scopes[_WIDE])
-        self.sales.put(key, with_state(state, content))
+    def _count(self, posting: Posting) -> None:
+        sale, scopes = posting.sale, posting.scopes
+        state = self._state_of_new(scopes[0]) if self._rules.seller_cap else SaleState.SOLD
+        counted: tuple[bytes, ...] = scopes[:1] if state is SaleState.NARROW else scopes
+        if not (self._rules.window_days and self._has_left(posting.day)):
+            self._counts.add(counted, posting.day, sale.price_minor)
+            self.changed_parts.update(counted[_WIDE])
+        self.sales.put(posting.key, with_state(state, sold_content(sale, posting.at_ms)))
 
     def _recount(self, key: bytes, sold: SaleRecord) -> None:
         """Count a sale that does not count now, less what was refunded, and remember it."""
         price = sold.price_minor - (sold.refunded_minor or 0)
-        for scope in (scopes := self.counted_scopes(sold)):
-            self._counts.add(scope, sold.day, price)
+        scopes = self.counted_scopes(sold)
+        self._counts.add(scopes, sold.day, price)
         self.changed_parts.update(scopes[_WIDE])
         self.sales.put(key, sold_record(sold))
 
     def _uncount(self, sold: SaleRecord) -> None:
-        for scope in (scopes := self.counted_scopes(sold)):
-            self._counts.remove(scope, sold.day, sold.price_minor - (sold.refunded_minor or 0))
+        scopes = self.counted_scopes(sold)
+        self._counts.remove(scopes, sold.day, sold.price_minor - (sold.refunded_minor or 0))
         self.changed_parts.update(scopes[_WIDE])
 
     def _state_of_new(self, seller: bytes) -> SaleState:
@@ -269,6 +275,10 @@ class Ledger:
         """
         days = self._rules.sale_days
         return max(self._forgotten, self.today - days if days else 0)
+
+    @property
+    def _forgets(self) -> bool:
+        return bool(self._rules.sale_days or self._forgotten)
 
     def _has_left(self, day: int) -> bool:
         return 0 < self._rules.window_days <= self.today - day
@@ -320,11 +330,11 @@ class Ledger:
 
 def scopes_of(sale: Sold | SaleRecord) -> tuple[bytes, bytes, bytes]:
     """Return the entries of the three scopes of a sale: seller, category, overall."""
-    money = sale.currency.encode()
+    money = sale.currency
     return (
-        b"hs" + money + sale.seller_id.encode(),
-        b"hc" + money + sale.category.encode(),
-        b"hg" + money,
+        f"hs{money}{sale.seller_id}".encode(),
+        f"hc{money}{sale.category}".encode(),
+        f"hg{money}".encode(),
     )
 
 

@@ -25,16 +25,13 @@ _MILLISECOND = timedelta(milliseconds=1)
 _DAY_MS = 86_400_000
 
 
-class SaleState(Enum):
-    """What is known of a sale; the value is the first byte of its record."""
+class SaleState(bytes, Enum):
+    """What is known of a sale, as the first byte of its record."""
 
-    SOLD = ord("s")
-    NARROW = ord("n")  # sold, and counted for its seller alone: the seller's cap was reached
-    REVERSED = ord("r")
-    PARKED = ord("p")
-
-
-_STATE_BYTES = {state: bytes((state.value,)) for state in SaleState}
+    SOLD = b"s"
+    NARROW = b"n"  # sold, and counted for its seller alone: the seller's cap was reached
+    REVERSED = b"r"
+    PARKED = b"p"
 
 
 class SaleOutcome(Enum):
@@ -120,7 +117,7 @@ def sold_content(sale: Sold, at_ms: int) -> bytes:
 
 def with_state(state: SaleState, content: bytes) -> bytes:
     """Return the record of a sale in a state."""
-    return _STATE_BYTES[state] + content
+    return state + content
 
 
 def parked_record(reversal: SaleReversed, since_day: int) -> bytes:
@@ -146,8 +143,8 @@ def state_of(record: bytes) -> SaleState:
         CorruptRecordError: the record does not start with a state.
     """
     try:
-        return SaleState(record[0])
-    except (IndexError, ValueError):
+        return SaleState(record[:1])
+    except ValueError:
         raise CorruptRecordError(f"{record[:40]!r} is not the record of a sale") from None
 
 

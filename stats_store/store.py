@@ -22,10 +22,10 @@ from stats_store.changelog import (
     unpack_sales,
 )
 from stats_store.counting import Counts
-from stats_store.errors import StoreUnusableError
+from stats_store.errors import SaleRefusedError, StoreUnusableError
 from stats_store.histogram import PriceHistogram
 from stats_store.identity import check_identity, identity, local_number, read_local_number
-from stats_store.ledger import Ledger
+from stats_store.ledger import Ledger, Posting
 from stats_store.partials import DAY_NAME, PartsOfOthers
 from stats_store.rules import Rules
 from stats_store.sales import (
@@ -135,10 +135,6 @@ class PartitionStore:
             backend.close()
             raise
 
-    def look_up(self, events: Iterable[Sold | SaleReversed]) -> None:
-        """Look up at once what is remembered of events that are applied next. Changes nothing."""
-        self._ledger.look_up(events)
-
     def apply_sale(self, sale: Sold) -> SaleOutcome:
         """Count a sale once. The same sale in another category corrects it.
 
@@ -146,12 +142,28 @@ class PartitionStore:
             SaleConflictError: a sale of the same ids and other content is known.
             LateSaleError: it is older than sales are remembered. Nothing was changed either way.
         """
+        (outcome,) = self.apply_sales(self.look_up([sale]))
+        if isinstance(outcome, SaleRefusedError):
+            raise outcome
+        return outcome
+
+    def look_up(self, sales: Iterable[Sold]) -> list[Posting]:
+        """Prepare sales for `apply_sales`, look up at once what it asks for. Changes nothing."""
+        return self._ledger.look_up(sales)
+
+    def apply_sales(self, postings: Iterable[Posting]) -> list[SaleOutcome | SaleRefusedError]:
+        """Do as `apply_sale` for each sale, in order; the error stands where that would raise."""
         self._changes = None
-        day = self._ledger.today
-        outcome = self._ledger.apply_sale(sale)
+        day, apply = self._ledger.today, self._ledger.apply_sale
+        outcomes: list[SaleOutcome | SaleRefusedError] = []
+        for posting in postings:
+            try:
+                outcomes.append(apply(posting))
+            except SaleRefusedError as error:
+                outcomes.append(error)
         if self._ledger.today != day:
             self._day_changed()
-        return outcome
+        return outcomes
 
     def apply_reversal(self, reversal: SaleReversed) -> ReversalOutcome:
         """Take back what the sale of these ids counted for, whole or in part, once.

@@ -5,7 +5,7 @@ has to happen at midnight: a reader adds up the days that are in the window. Day
 it are deleted little by little; a copy that never hears of the deletion gives the same answers.
 """
 
-from collections.abc import Iterable, KeysView
+from collections.abc import Iterable, KeysView, Sequence
 
 from stats_store.backend.protocol import Backend
 from stats_store.changelog import Change
@@ -37,18 +37,20 @@ class WindowCounts:
         """Read at once what will be changed."""
         self._table.fetch({_entry(key, day) for key, day in places})
 
-    def add(self, key: bytes, day: int, price: int) -> None:
+    def add(self, keys: Sequence[bytes], day: int, price: int) -> None:
         """Count a price, sold on a day."""
-        self._table.to_change(_entry(key, day)).add(price)
-        self._changed_days.setdefault(key, set()).add(day)
-        if (total := self._totals.get(key)) is not None and day > total[0] - self._days:
-            total[1].add(price)
+        for key in keys:
+            self._table.to_change(_entry(key, day)).add(price)
+            self._changed_days.setdefault(key, set()).add(day)
+            if (total := self._totals.get(key)) is not None and day > total[0] - self._days:
+                total[1].add(price)
 
-    def remove(self, key: bytes, day: int, price: int) -> None:
+    def remove(self, keys: Sequence[bytes], day: int, price: int) -> None:
         """Take a price back that was counted on a day of the window."""
-        self._table.to_change(_entry(key, day)).remove(price)
-        self._changed_days.setdefault(key, set()).add(day)
-        self._totals.pop(key, None)
+        for key in keys:
+            self._table.to_change(_entry(key, day)).remove(price)
+            self._changed_days.setdefault(key, set()).add(day)
+            self._totals.pop(key, None)
 
     def get(self, key: bytes, today: int) -> PriceHistogram | None:
         """Return the prices of a scope in the window, to be read only; None without any."""

@@ -17,6 +17,8 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from onnx import TensorProto, helper
 from PIL import Image
 
@@ -32,6 +34,12 @@ from schemas.dataset import LISTING_COLUMNS
 from workers.local.broker import LocalBroker
 
 DEADLINE_S = 60.0
+
+# A slow machine, or the first run of all, which makes tables, is nothing that a test should see.
+hypothesis_settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("untimed")
 
 
 class ColourBackbone:

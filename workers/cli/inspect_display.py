@@ -19,6 +19,7 @@ from workers.stats.found import FoundStore, StateAge
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATES = {
     SaleState.SOLD: "sold",
+    SaleState.NARROW: "sold, counted for its seller alone",
     SaleState.REVERSED: "taken back",
     SaleState.PARKED: "taken back before its sale is known",
 }

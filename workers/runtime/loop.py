@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import cast
+from typing import Any, cast
 
 import structlog
 from confluent_kafka import (
@@ -28,7 +28,7 @@ from workers.runtime.failures import FailureStreak
 from workers.runtime.merge import TimestampMerge
 from workers.runtime.metrics import LoopMetrics
 from workers.runtime.positions import start_positions
-from workers.runtime.processing import Headers, Output, Processor, Record, Rejected
+from workers.runtime.processing import Output, Processor, Record, Rejected
 from workers.runtime.transaction import (
     OutcomeUnknownError,
     TransactionAbortedError,
@@ -36,6 +36,8 @@ from workers.runtime.transaction import (
 )
 
 log = structlog.get_logger(__name__)
+
+_POLLED_AT_ONCE = 1_000  # they are turned into records while they are in the processor's cache
 
 
 class TransactionalLoop:
@@ -164,16 +166,19 @@ class TransactionalLoop:
                 self._pause_overfull()
             # Never not at all: only a poll tells that partitions were taken away.
             room = 1
-        messages = self._consumer.consume(min(room, self._batch_max), self._patience())
-        arrived = []
-        add = self._merge.add
+        messages = self._consumer.consume(
+            min(room, self._batch_max, _POLLED_AT_ONCE), self._patience()
+        )
+        arrived: list[Record] = []
+        polled: list[Record] = []
         for message in messages:
-            if (error := message.error()) is not None:
-                self._consumer_event(error, message)
+            if (error := message.error()) is None:
+                polled.append(self._record(message))
                 continue
-            record = self._record(message)
-            if add(record):
-                arrived.append(record)
+            arrived += self._merge.add(polled)  # first, as the event comes after them
+            polled = []
+            self._consumer_event(error, message)
+        arrived += self._merge.add(polled)
         if arrived:
             self._metrics.consumed(arrived)
             self._processor.arrived(arrived)
@@ -196,16 +201,16 @@ class TransactionalLoop:
         longest = 0.01 if self._restoring else 0.1
         return longest if wait is None else min(wait, longest)
 
-    def _record(self, message: Message) -> Record:
+    def _record(self, message: Any) -> Record:  # a Message; its stubs would ask for casts
         kind, timestamp = message.timestamp()
         return Record(
-            self._contract_name[cast(str, message.topic())],
-            cast(int, message.partition()),
-            cast(int, message.offset()),
+            self._contract_name[message.topic()],
+            message.partition(),
+            message.offset(),
             0 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
             message.key(),
             message.value(),
-            cast(Headers, message.headers() or ()),
+            message.headers() or (),
         )
 
     def _origin(self, message: Message) -> tuple[str, int]:

@@ -11,8 +11,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby, repeat
+from operator import attrgetter
 
 from workers.runtime.processing import Record
+
+_PLACE = attrgetter("topic", "partition")
 
 
 @dataclass(slots=True)
@@ -61,15 +65,20 @@ class TimestampMerge:
         for side in self._sides.pop(partition, {}).values():
             self._size -= len(side.waiting)
 
-    def add(self, record: Record) -> bool:
-        """Buffer a polled record; returns False where its partition is not open."""
-        side = self._side(record.topic, record.partition)
-        if side is None:
-            return False
-        side.caught_up = False
-        side.waiting.append((record, self._clock()))
-        self._size += 1
-        return True
+    def add(self, records: Iterable[Record]) -> list[Record]:
+        """Buffer polled records; return those whose partition is open."""
+        added: list[Record] = []
+        now = self._clock()
+        for (topic, partition), run in groupby(records, key=_PLACE):
+            side = self._side(topic, partition)
+            if side is None:
+                continue
+            arrived = list(run)
+            side.caught_up = False
+            side.waiting.extend(zip(arrived, repeat(now)))
+            added += arrived
+        self._size += len(added)
+        return added
 
     def reached_end(self, topic: str, partition: int) -> None:
         """Note that the consumer stands at the end of that log."""

@@ -8,6 +8,8 @@ import time
 from collections import Counter as Count
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 from prometheus_client import (
     CollectorRegistry,
@@ -24,8 +26,9 @@ from workers.runtime.processing import Output, Record, Rejected
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _PREFIX = "secondsight"
+_PLACE = attrgetter("topic", "partition")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_RECORDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+_RECORDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
 
 
 def new_registry() -> CollectorRegistry:
@@ -115,17 +118,19 @@ class LoopMetrics:
 
     def consumed(self, records: Sequence[Record]) -> None:
         """Count records of one poll, in the order of their offsets, after its `reached_end`."""
-        first = {(each.topic, each.partition): each for each in reversed(records)}
-        last = {(each.topic, each.partition): each for each in records}
-        for place, record in first.items():
+        places: set[tuple[str, int]] = set()
+        for place, run in groupby(records, key=_PLACE):
+            of_place = list(run)
             position = self._position(*place)
             if position.last_arrived <= position.last_committed:  # nothing waited before it
-                position.waiting_since = record.timestamp_ms / 1000
-            position.last_arrived = last[place].offset
+                position.waiting_since = of_place[0].timestamp_ms / 1000
+            position.last_arrived = of_place[-1].offset
+            self._consumed.labels(place[0]).inc(len(of_place))
+            places.add(place)
+        for place in places:
             # An end that the same poll met lies behind its records; an earlier one no longer.
+            position = self._position(*place)
             position.end_reached, position.end_met = position.end_met, False
-        for topic, count in Count(record.topic for record in records).items():
-            self._consumed.labels(topic).inc(count)
 
     def reached_end(self, topic: str, partition: int) -> None:
         """Note that all records of a partition have been polled: its lag is 0 once they commit."""

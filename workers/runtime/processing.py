@@ -6,12 +6,14 @@ The loop knows nothing of prices: it polls, merges, commits, aborts and hands ov
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 Headers = Sequence[tuple[str, bytes | None]]
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One consumed record. `topic` is the name in the contract, without a prefix."""
 
     topic: str
@@ -23,7 +25,7 @@ class Record(NamedTuple):
     headers: Headers
 
 
-class Output(NamedTuple):
+class Output(msgspec.Struct, frozen=True, gc=False):
     """One record to be written in the transaction of the batch that caused it."""
 
     topic: str

@@ -1,10 +1,11 @@
 """Sales into statistics, statistics into listings: what the stats worker does with records."""
 
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import NamedTuple, cast
 
 from schemas.cloudevents import Envelope, decode, encode
@@ -19,9 +20,10 @@ from schemas.topics import (
     STATS_PARTIALS,
     TRANSACTIONS,
 )
-from stats_store.errors import LateSaleError, SaleConflictError
+from stats_store.errors import SaleRefusedError
 from stats_store.features import statistics_of
-from stats_store.sales import ReversalOutcome, SaleOutcome
+from stats_store.ledger import Posting
+from stats_store.sales import SaleOutcome
 from stats_store.store import PartitionStore
 from workers.runtime.metrics import StatsMetrics
 from workers.runtime.processing import Output, Record, Rejected
@@ -29,6 +31,7 @@ from workers.runtime.routing import SellerRouter
 from workers.stats.partials import PartialsFollower
 
 SOURCE = "/secondsight/stats"
+_CHUNK = 1_000  # records read and applied in one go: they stay in the processor's cache
 
 StatsInput = ItemSold | SaleReversed | ListingCreated
 
@@ -139,7 +142,9 @@ class StatsProcessor:
         results: list[Output | Rejected] = []
         latest = datetime.fromtimestamp(self._now() + self._max_future, UTC)
         for partition, of_partition in _by_partition(records).items():
-            results += self._apply(of_partition, self._stores[partition], latest)
+            store = self._stores[partition]
+            for start in range(0, len(of_partition), _CHUNK):
+                results += self._apply(of_partition[start : start + _CHUNK], store, latest)
         timestamp_ms = records[-1].timestamp_ms if records else int(self._now() * 1000)
         if time.monotonic() >= self._publish_at:
             results += self._parts(timestamp_ms)
@@ -179,30 +184,36 @@ class StatsProcessor:
             return []
         self._touched.add(store.partition)
         read = [self._read(record, latest) for record in new]
-        store.look_up(
-            event for event in read if not isinstance(event, (Rejected, Output, _Listing))
-        )
+        postings = iter(store.look_up(event for event in read if isinstance(event, _SALES)))
         results: list[Output | Rejected] = []
-        outcomes: Counter[SaleOutcome | ReversalOutcome] = Counter()
-        for record, event in zip(new, read, strict=True):
-            if isinstance(event, _SALES):
-                try:
-                    outcomes[store.apply_sale(event)] += 1
-                except SaleConflictError as error:
-                    results.append(Rejected(record, "conflict", error))
-                except LateSaleError as error:
-                    results.append(Rejected(record, "late", error))
-            elif isinstance(event, SaleReversed):
-                outcomes[store.apply_reversal(event)] += 1
-            elif isinstance(event, _Listing):
-                results.append(self._enriched(event.listing, event.envelope, record, store))
-            else:
-                results.append(event)
-        for outcome, count in outcomes.items():
-            self._metrics.sales.labels(outcome.value).inc(count)
+        for are_sales, run in groupby(zip(new, read, strict=True), key=_is_sale):
+            if are_sales:
+                sales = [record for record, _ in run]
+                results += self._apply_sales(store, sales, islice(postings, len(sales)))
+                continue
+            for record, event in run:
+                if isinstance(event, SaleReversed):
+                    self._metrics.sales.labels(store.apply_reversal(event).value).inc()
+                elif isinstance(event, _Listing):
+                    results.append(self._enriched(event.listing, event.envelope, record, store))
+                else:
+                    results.append(cast(Output | Rejected, event))
         for topic, record in {record.topic: record for record in new}.items():
             store.set_position(topic, record.offset + 1)
         return results
+
+    def _apply_sales(
+        self, store: PartitionStore, records: Sequence[Record], postings: Iterable[Posting]
+    ) -> list[Rejected]:
+        outcomes = store.apply_sales(postings)
+        for known in SaleOutcome:
+            if count := outcomes.count(known):
+                self._metrics.sales.labels(known.value).inc(count)
+        return [
+            Rejected(record, outcome.stage, outcome)
+            for record, outcome in zip(records, outcomes, strict=True)
+            if isinstance(outcome, SaleRefusedError)
+        ]
 
     def _read(
         self, record: Record, latest: datetime
@@ -217,9 +228,10 @@ class StatsProcessor:
             else:
                 decoded, envelope = decode(record.headers, record.value, ACCEPTED[record.topic])
                 event, happened = cast(StatsInput, decoded), envelope.time
-            self._check_time("ce_time", happened, latest)
-            if isinstance(event, _SALES):  # by this time windows move
-                self._check_time("sold_at", event.sold_at, latest)
+            if happened > latest:
+                raise self._future("ce_time", happened)
+            if isinstance(event, _SALES) and event.sold_at > latest:  # by this time windows move
+                raise self._future("sold_at", event.sold_at)
             stray = self._router.sent_home(record, event.seller_id)
         except (SchemaError, FutureEventError) as error:
             return Rejected(record, "decode" if isinstance(error, SchemaError) else "clock", error)
@@ -227,12 +239,11 @@ class StatsProcessor:
             return stray
         return _Listing(event, envelope) if isinstance(event, ListingCreated) else event
 
-    def _check_time(self, name: str, moment: datetime, latest: datetime) -> None:
-        if moment > latest:
-            raise FutureEventError(
-                f"{name} {moment.isoformat()} is more than {self._max_future:.0f} s ahead of this "
-                f"worker's clock"
-            )
+    def _future(self, name: str, moment: datetime) -> FutureEventError:
+        return FutureEventError(
+            f"{name} {moment.isoformat()} is more than {self._max_future:.0f} s ahead of this "
+            f"worker's clock"
+        )
 
     def _enriched(
         self, listing: ListingCreated, envelope: Envelope, record: Record, store: PartitionStore
@@ -282,10 +293,14 @@ class StatsProcessor:
         return outputs
 
 
+def _is_sale(read: tuple[Record, object]) -> bool:
+    return isinstance(read[1], _SALES)
+
+
 def _by_partition(records: Sequence[Record]) -> dict[int, list[Record]]:
     found: dict[int, list[Record]] = {}
-    for record in records:
-        found.setdefault(record.partition, []).append(record)
+    for partition, run in groupby(records, key=attrgetter("partition")):
+        found.setdefault(partition, []).extend(run)
     return found
 
 

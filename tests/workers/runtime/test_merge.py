@@ -68,7 +68,7 @@ def test_order_does_not_depend_on_what_was_fetched_first(
 
     def fetch(topic: str) -> None:
         if pending[topic]:
-            merge.add(pending[topic].pop(0))
+            merge.add([pending[topic].pop(0)])
         if not pending[topic]:
             merge.reached_end(topic, 0)
         released.extend(merge.take(limit))
@@ -91,7 +91,7 @@ def test_order_does_not_depend_on_what_was_fetched_first(
 def test_a_side_that_has_not_caught_up_holds_the_other_for_good(
     merge: TimestampMerge, clock: Clock
 ) -> None:
-    merge.add(record(LISTINGS, 0, 100))
+    merge.add([record(LISTINGS, 0, 100)])
     clock.now = 1e9
     assert merge.seconds_to_release() is None
     assert merge.take(10) == []
@@ -102,7 +102,7 @@ def test_a_side_at_its_end_holds_the_other_for_max_idle_from_arrival(
 ) -> None:
     merge.reached_end(SALES, 0)
     clock.now = 100.0
-    merge.add(record(LISTINGS, 0, 100))
+    merge.add([record(LISTINGS, 0, 100)])
     assert merge.seconds_to_release() == 5.0
     clock.now = 104.5
     assert merge.take(10) == []
@@ -113,12 +113,12 @@ def test_a_side_at_its_end_holds_the_other_for_max_idle_from_arrival(
 
 def test_a_record_clears_the_end_that_was_reached(merge: TimestampMerge, clock: Clock) -> None:
     merge.reached_end(SALES, 0)
-    merge.add(record(SALES, 0, 1))
+    merge.add([record(SALES, 0, 1)])
     assert merge.take(10) == []  # the listings' side is not known to be at its end
     merge.reached_end(LISTINGS, 0)
     clock.now = 5.0
     assert names(merge.take(10)) == [(SALES, 0)]
-    merge.add(record(LISTINGS, 0, 2))
+    merge.add([record(LISTINGS, 0, 2)])
     clock.now = 1e9
     assert merge.take(10) == []  # sales had records since: there may be more of them
 
@@ -127,12 +127,18 @@ def test_partitions_do_not_wait_for_one_another_and_take_turns(merge: TimestampM
     merge.open(1)
     for offset in range(6):
         for topic in (SALES, LISTINGS):
-            merge.add(record(topic, offset, offset, partition=1))
-    merge.add(record(SALES, 0, 0, partition=0))  # held: its listings are not known
+            merge.add([record(topic, offset, offset, partition=1)])
+    merge.add([record(SALES, 0, 0, partition=0)])  # held: its listings are not known
     assert {r.partition for r in merge.take(4)} == {1}
-    for offset in range(6):
-        merge.add(record(LISTINGS, offset, offset, partition=0))
-        merge.add(record(SALES, offset + 1, offset, partition=0))
+    mixed = [
+        each
+        for offset in range(6)
+        for each in (
+            record(LISTINGS, offset, offset, partition=0),
+            record(SALES, offset + 1, offset, partition=0),
+        )
+    ]
+    assert merge.add([record(SALES, 0, 0, partition=7), *mixed]) == mixed
     shares = [r.partition for r in merge.take(6)]
     assert shares.count(0) == 3
     assert shares.count(1) == 3
@@ -140,8 +146,8 @@ def test_partitions_do_not_wait_for_one_another_and_take_turns(merge: TimestampM
 
 def test_put_back_records_come_again_first_and_in_order(merge: TimestampMerge) -> None:
     for offset in range(3):
-        merge.add(record(SALES, offset, 10 * offset))
-        merge.add(record(LISTINGS, offset, 10 * offset + 5))
+        merge.add([record(SALES, offset, 10 * offset)])
+        merge.add([record(LISTINGS, offset, 10 * offset + 5)])
     taken = merge.take(4)
     merge.put_back(taken)
     assert len(merge) == 6
@@ -149,20 +155,20 @@ def test_put_back_records_come_again_first_and_in_order(merge: TimestampMerge) -
 
 
 def test_a_closed_partition_is_forgotten(merge: TimestampMerge) -> None:
-    merge.add(record(SALES, 0, 0))
-    merge.add(record(LISTINGS, 0, 0))
+    merge.add([record(SALES, 0, 0)])
+    merge.add([record(LISTINGS, 0, 0)])
     taken = merge.take(1)
     merge.close(0)
     assert len(merge) == 0
     merge.put_back(taken)
-    assert not merge.add(record(SALES, 1, 1))
+    assert merge.add([record(SALES, 1, 1)]) == []
     assert merge.take(10) == []
     assert len(merge) == 0
 
 
 def test_the_side_that_overfills_is_named(merge: TimestampMerge) -> None:
     for offset in range(4):
-        merge.add(record(LISTINGS, offset, offset))
+        merge.add([record(LISTINGS, offset, offset)])
     assert merge.overfull(4) == [(LISTINGS, 0)]
     assert merge.overfull(5) == []
     assert merge.buffered(LISTINGS, 0) == 4

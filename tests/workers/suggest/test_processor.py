@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.partitioner import partition_for
 from schemas.suggestion import PriceSuggested
@@ -88,19 +89,19 @@ def _broken(scene: Scene) -> dict[str, Record]:
     fields = json.loads(sound.value or b"")
     later = [(k, v.replace(b"v1", b"v9") if v and k == "ce_type" else v) for k, v in sound.headers]
     return {
-        "empty": sound._replace(value=b""),
-        "tombstone": sound._replace(value=None),
-        "not json": sound._replace(value=b"price me"),
-        "nonsense": sound._replace(value=b"\xff" * 2**20),
-        "no headers": sound._replace(headers=[]),
-        "null header": sound._replace(headers=[*sound.headers, ("ce_id", None)]),
-        "unknown version": sound._replace(headers=later),
-        "no photo": sound._replace(value=json.dumps(fields | {"images": []}).encode()),
-        "no statistics": sound._replace(value=json.dumps(fields | {"statistics": None}).encode()),
-        "no zone": sound._replace(
-            value=json.dumps(fields | {"listed_at": "2026-01-01T00:00:00"}).encode()
+        "empty": replace(sound, value=b""),
+        "tombstone": replace(sound, value=None),
+        "not json": replace(sound, value=b"price me"),
+        "nonsense": replace(sound, value=b"\xff" * 2**20),
+        "no headers": replace(sound, headers=[]),
+        "null header": replace(sound, headers=[*sound.headers, ("ce_id", None)]),
+        "unknown version": replace(sound, headers=later),
+        "no photo": replace(sound, value=json.dumps(fields | {"images": []}).encode()),
+        "no statistics": replace(sound, value=json.dumps(fields | {"statistics": None}).encode()),
+        "no zone": replace(
+            sound, value=json.dumps(fields | {"listed_at": "2026-01-01T00:00:00"}).encode()
         ),
-        "wrong currency": sound._replace(value=json.dumps(fields | {"currency": "XXX"}).encode()),
+        "wrong currency": replace(sound, value=json.dumps(fields | {"currency": "XXX"}).encode()),
     }
 
 
@@ -123,7 +124,7 @@ def _broken(scene: Scene) -> dict[str, Record]:
 def test_what_is_no_enriched_listing_is_rejected_and_others_answered(
     scene: Scene, processor: SuggestProcessor, what: str
 ) -> None:
-    broken = _broken(scene)[what]._replace(offset=7)
+    broken = replace(_broken(scene)[what], offset=7)
     sound = scene.record(scene.enriched(scene.grey(100)), offset=8)
     processor.arrived([broken, sound])
 
@@ -140,7 +141,7 @@ def test_other_currencies_are_rejected(
 ) -> None:
     listing = json.loads(scene.enriched(scene.grey(100)).to_bytes())
     listing["currency"], listing["statistics"]["currency"] = currencies
-    other = scene.record(scene.enriched("data:,"))._replace(value=json.dumps(listing).encode())
+    other = replace(scene.record(scene.enriched("data:,")), value=json.dumps(listing).encode())
 
     (rejected,) = processor.process([other])
 
