@@ -25,6 +25,11 @@ _FEW_BODY = {
     for width, code in _CODES.items()
     for size in range(FEW + 1)
 }
+_HEADERS = {
+    (width, sum_width): _HEADER.pack(FORMAT_VERSION, width, sum_width)
+    for width in _CODES
+    for sum_width in range(256)
+}
 
 
 def encode(counts: BucketCounts, total: int) -> bytes:
@@ -33,16 +38,14 @@ def encode(counts: BucketCounts, total: int) -> bytes:
     if few is not None:
         buckets = sorted(few)
         amounts = [few[bucket] for bucket in buckets]
-        width = _count_width(max(amounts, default=0))
+        width = _count_width(max(amounts)) if amounts else 1
         body = _FEW_BODY[width, len(buckets)](*buckets, *amounts)
     else:
         used, numbers = counts.arrays()
         width = _count_width(int(numbers.max(initial=0)))
         body = used.astype("<u2").tobytes() + numbers.astype(f"<u{width}").tobytes()
     sum_width = _bytes_in(total)
-    return (
-        _HEADER.pack(FORMAT_VERSION, width, sum_width) + total.to_bytes(sum_width, "little") + body
-    )
+    return _HEADERS[width, sum_width] + total.to_bytes(sum_width, "little") + body
 
 
 def decode(data: bytes) -> tuple[BucketCounts, int, int]:

@@ -22,13 +22,14 @@ class PriceHistogram:
     buckets are in use, additions are buffered and applied in one step when it is next read.
     """
 
-    __slots__ = ("_count", "_counts", "_pending", "_sum")
+    __slots__ = ("_bytes", "_count", "_counts", "_pending", "_sum")
 
     def __init__(self) -> None:
         self._counts = BucketCounts()
         self._count = 0
         self._sum = 0
         self._pending: list[int] = []  # buckets of prices that are counted and summed already
+        self._bytes: bytes | None = None  # the encoding, until the next change
 
     @property
     def count(self) -> int:
@@ -64,6 +65,7 @@ class PriceHistogram:
             for price in prices:
                 self._add(price)
             return
+        self._bytes = None
         self._pending += buckets_of(np.array(prices, dtype=np.int64)).tolist()
         self._count += len(prices)
         self._sum += sum(prices)
@@ -94,6 +96,7 @@ class PriceHistogram:
         self._settle()
         other._settle()
         count, total = other._count, other._sum
+        self._bytes = None
         self._counts.add(*other._counts.arrays())
         self._count += count
         self._sum += total
@@ -152,8 +155,10 @@ class PriceHistogram:
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding: equal multisets of prices, equal bytes."""
-        self._settle()
-        return encode(self._counts, self._sum)
+        if self._bytes is None:
+            self._settle()
+            self._bytes = encode(self._counts, self._sum)
+        return self._bytes
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -167,6 +172,7 @@ class PriceHistogram:
         return histogram
 
     def _add(self, price: int) -> None:
+        self._bytes = None
         self._count += 1
         self._sum += price
         bucket = bucket_of(price)
@@ -182,6 +188,7 @@ class PriceHistogram:
         self._settle()
         if count > self._count or (count == self._count and total != self._sum):
             raise NothingToRemoveError("more was to be removed than the histogram holds")
+        self._bytes = None
         self._counts.take(buckets, counts)
         self._count -= count
         self._sum -= total

@@ -105,9 +105,7 @@ def run_ours(bench: Bench, number: int, events: int, *, bad: float = 0.0) -> Run
     topic = prefix + TRANSACTIONS
     say(f"Publishing {events:,} sales, {bad:.0%} beside them bad")
     records = bench.first(events).publish(bench.servers, topic, bad=bad)
-    environment = worker_environment(
-        bench.servers, prefix, folder, max_idle_ms="0", batch_max_records="10000"
-    )
+    environment = worker_environment(bench.servers, prefix, folder, max_idle_ms="0")
     say("Running secondsight")
     command = [sys.executable, "-m", "workers.cli.main", "stats"]
     process = start_on(bench.core, command, environment=environment)

@@ -76,6 +76,7 @@ def test_bytes_do_not_depend_on_order_or_batches(
     one_by_one = PriceHistogram()
     for value in shuffled:
         one_by_one.add(value)
+        one_by_one.to_bytes()  # what is kept of it must not outlive the next change
     assert one_by_one.to_bytes() == expected
 
 
@@ -97,6 +98,7 @@ def test_what_was_added_and_removed_leaves_no_trace(kept: list[int], gone: list[
 def test_merge_is_the_union_and_subtract_undoes_it(first: list[int], second: list[int]) -> None:
     other = histogram_of(second)
     merged = histogram_of(first)
+    merged.to_bytes()
     merged.merge(other)
     assert merged.to_bytes() == histogram_of(first + second).to_bytes()
     merged.subtract(other)
