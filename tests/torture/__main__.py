@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tests.torture.cluster import Cluster
-from tests.torture.killable_broker import KillableBroker
 from tests.torture.plan import plan
+from tests.torture.restarted_broker import RestartedBroker
 from tests.torture.run import run
 
 RATE = 120  # records a second: batches are small then, and steps are passed some ten times a second
@@ -30,6 +30,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7, help="of the faults and the stream")
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--rate", type=int, default=RATE, help="records published a second")
+    parser.add_argument(
+        "--kill-broker",
+        action="store_true",
+        help="it goes by SIGKILL, too, not in order; a transaction may then hang in Kafka itself",
+    )
     parser.add_argument("--out", type=Path, help="where the evidence is kept, whatever comes out")
     arguments = parser.parse_args()
     folder: Path = arguments.out or Path(tempfile.mkdtemp(prefix="torture-"))
@@ -44,7 +49,7 @@ def main() -> int:
         TextColumn("{task.fields[published]:,} published  {task.description}"),
         console=console,
     )
-    with KillableBroker(folder / "broker") as broker, progress:
+    with RestartedBroker(folder / "broker", kill=arguments.kill_broker) as broker, progress:
         cluster = Cluster(broker.servers, prefix="torture.", partitions=arguments.partitions)
         cluster.create_topics()
         task = progress.add_task("starting", total=arguments.kills, published=0)

@@ -20,7 +20,7 @@ class Kind(StrEnum):
     IN_RESTORE = "in-restore"
     IN_REVOKE = "in-revoke"
     IN_ASSIGN = "in-assign"
-    BROKER = "broker"
+    BROKER = "broker-restart"
     FROZEN = "frozen"
     STALLED = "stalled"
     TIMED_OUT = "transaction-timed-out"
@@ -38,11 +38,10 @@ class Kind(StrEnum):
             Kind.IN_RESTORE: 2,
             Kind.IN_REVOKE: 1,
             Kind.IN_ASSIGN: 1,
-            Kind.BROKER: 1,
         }.get(self, 0)
 
 
-QUIET = tuple(kind for kind in Kind if not kind.kills)
+QUIET = tuple(kind for kind in Kind if not kind.kills and kind is not Kind.BROKER)
 SLOW_EVERY = 12  # kills for one fault that kills nobody; those wait for time-outs of the group
 
 
@@ -75,8 +74,9 @@ class Fault:
 def plan(*, kills: int, seed: int) -> list[Fault]:
     """Return faults with so many kills; the same for the same arguments.
 
-    Every twenty kills have every step of a commit, a broker, a restore and both sides of a
-    rebalance among them, in an order of their own; the faults that kill nobody come in turn.
+    Every twenty kills have every step of a commit, a restore, both sides of a rebalance and a
+    restart of the broker among them, in an order of their own; the other faults that kill
+    nobody come in turn.
     """
     rng = random.Random(seed)
     faults: list[Fault] = []

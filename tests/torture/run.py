@@ -16,7 +16,7 @@ from tests.torture.plan import BASE, Fault
 from tests.torture.publisher import Publisher
 from tests.torture.recount import Recount, recount
 from tests.torture.stream import Stream
-from tests.torture.strikes import Killable, Striker
+from tests.torture.strikes import Restartable, Striker
 from tests.torture.verdict import (
     CHANGELOG,
     DEAD_LETTERS,
@@ -53,7 +53,7 @@ def run(
     faults: Sequence[Fault],
     *,
     cluster: Cluster,
-    broker: Killable | None,
+    broker: Restartable | None,
     folder: Path,
     seed: int,
     rate: int,
@@ -64,7 +64,7 @@ def run(
     Args:
         faults: the plan.
         cluster: with topics that are there and empty.
-        broker: what is killed where the plan says so.
+        broker: what is restarted where the plan says so.
         folder: for logs and stores, and what was wrong.
         seed: of the stream.
         rate: records published a second.

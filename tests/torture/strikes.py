@@ -17,10 +17,10 @@ from tests.torture.verdict import CHANGELOG
 STEP_DEADLINE_S = 40.0  # a partition of a dead dynamic member waits for the session's time-out
 
 
-class Killable(Protocol):
-    """A broker that can be killed and comes back at the same address with the same data."""
+class Restartable(Protocol):
+    """A broker that goes away and comes back at the same address with the same data."""
 
-    def kill_and_restart(self) -> None:
+    def restart(self) -> None:
         """Return when it answers again."""
 
 
@@ -30,10 +30,10 @@ class Striker:
     Args:
         crew: the workers of BASE are running.
         cluster: what they work on.
-        broker: under it; None where it is not ours to kill.
+        broker: under it; None where it is not ours to restart.
     """
 
-    def __init__(self, crew: Crew, cluster: Cluster, broker: Killable | None) -> None:
+    def __init__(self, crew: Crew, cluster: Cluster, broker: Restartable | None) -> None:
         self._crew, self._cluster, self._broker = crew, cluster, broker
         self._to_start: set[str] = set()  # victims that are started after the next fault
         self.killed: Counter[str] = Counter()  # by step or kind
@@ -54,7 +54,7 @@ class Striker:
             Kind.IN_RESTORE: self._in_restore,
             Kind.IN_REVOKE: self._in_revoke,
             Kind.IN_ASSIGN: self._in_assign,
-            Kind.BROKER: self._kill_broker,
+            Kind.BROKER: self._restart_broker,
             Kind.FROZEN: self._frozen,
             Kind.STALLED: self._stalled,
             Kind.TIMED_OUT: self._timed_out,
@@ -130,11 +130,10 @@ class Striker:
         self._to_start.discard(EXTRA)
         self._crew.forget(EXTRA)
 
-    def _kill_broker(self, fault: Fault) -> None:
+    def _restart_broker(self, fault: Fault) -> None:
         if self._broker is None:
-            raise TortureError("this broker is not ours to kill")
-        self._broker.kill_and_restart()
-        self.killed["broker"] += 1
+            raise TortureError("this broker is not ours to restart")
+        self._broker.restart()
 
     # --- not killed ------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A real broker that is killed with SIGKILL and comes back on the same folder and port."""
+"""A real broker that goes away, in order or by SIGKILL, and comes back where it was."""
 
 from pathlib import Path
 from types import TracebackType
@@ -13,11 +13,17 @@ def _quiet(_sentence: str) -> None:
     """The harness has a display of its own."""
 
 
-class KillableBroker:
-    """`LocalBroker` with its data in `folder`, between with and end."""
+class RestartedBroker:
+    """`LocalBroker` with its data in `folder`, between with and end.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: of its data.
+        kill: whether it goes by SIGKILL; see decision 52 for what may then hang.
+    """
+
+    def __init__(self, folder: Path, *, kill: bool) -> None:
         self._folder = folder
+        self._kill = kill
         self._broker = LocalBroker(data_dir=folder, say=_quiet)
         self.servers = ""
 
@@ -34,8 +40,17 @@ class KillableBroker:
     ) -> None:
         self._broker.stop()
 
-    def kill_and_restart(self) -> None:
-        """Kill the process that holds the data, not its keeper, and start it anew."""
+    def restart(self) -> None:
+        """Let it go, and start it anew on the same folder and port."""
+        if self._kill:
+            self._kill_java()
+        self._broker.stop()  # of one that is dead, its keeper and the folder's lock
+        port = int(self.servers.rpartition(":")[2])
+        self._broker = LocalBroker(data_dir=self._folder, port=port, say=_quiet)
+        self._broker.start()
+
+    def _kill_java(self) -> None:
+        """Kill the process that holds the data, not its keeper."""
         (java,) = (
             process
             for process in psutil.Process().children(recursive=True)
@@ -43,7 +58,3 @@ class KillableBroker:
         )
         java.kill()
         java.wait()
-        self._broker.stop()  # its keeper and the folder's lock
-        port = int(self.servers.rpartition(":")[2])
-        self._broker = LocalBroker(data_dir=self._folder, port=port, say=_quiet)
-        self._broker.start()
