@@ -301,14 +301,22 @@ class TransactionalLoop:
 
     def _finish_restores(self) -> None:
         """Start the partitions whose state is there."""
+        if self._failures.pause():
+            return
         for partition, restore in list(self._restoring.items()):
             if not restore.done():
                 continue
-            starts = start_positions(
-                self._consumer,
-                [self._topic_partition(topic, partition) for topic in self._inputs],
-                {self._prefix + topic: offset for topic, offset in restore.result().items()},
-            )
+            restored = restore.result()
+            try:
+                starts = start_positions(
+                    self._consumer,
+                    [self._topic_partition(topic, partition) for topic in self._inputs],
+                    {self._prefix + topic: offset for topic, offset in restored.items()},
+                )
+            except KafkaException as error:  # a broker that has just started, as a rule
+                log.warning("where to read on is not known", partition=partition, error=str(error))
+                self._failures.failed(WorkersError(f"where to read on is not known: {error}"))
+                return
             del self._restoring[partition]
             for topic, start in zip(self._inputs, starts, strict=True):
                 if start.offset >= 0:

@@ -8,6 +8,7 @@ nothing rests on a rename.
 import re
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ import fsspec
 import structlog
 
 from stats_store.checkpoint import MANIFEST, CheckpointManifest, FileSum, copy_summed
-from stats_store.errors import CorruptCheckpointError
+from stats_store.errors import CorruptCheckpointError, StatsStoreError
 from workers.errors import ConfigurationError, WorkersError
 
 log = structlog.get_logger(__name__)
@@ -86,7 +87,7 @@ class CheckpointStorage:
             if cancelled():
                 raise CancelledError
 
-        try:
+        with _told(f"a checkpoint cannot be written to {path}"):
             self._files.makedirs(path, exist_ok=True)
             for file in sorted(folder.iterdir()):
                 with file.open("rb") as source, self._open(f"{path}/{file.name}", "wb") as target:
@@ -102,8 +103,6 @@ class CheckpointStorage:
             # which does not agree with the sum in it.
             self._files.pipe_file(f"{path}/{MANIFEST}", manifest.to_bytes())
             self._remove_older(changelog, partition, position)
-        except _faults() as error:
-            raise WorkersError(f"a checkpoint cannot be written to {path}: {error}") from error
         return StoredCheckpoint(path, manifest)
 
     def newest(self, changelog: str, partition: int, *, end: int) -> Iterator[StoredCheckpoint]:
@@ -114,7 +113,7 @@ class CheckpointStorage:
         Raises:
             WorkersError: the storage cannot be read.
         """
-        try:
+        with _told(f"checkpoints at {self._root} cannot be read"):
             for path in reversed(self._names(changelog, partition)):
                 manifest = self._manifest(path)
                 if manifest is None:
@@ -125,8 +124,6 @@ class CheckpointStorage:
                     _passed_over(path, f"it is ahead of the changelog, which ends at {end}")
                 else:
                     yield StoredCheckpoint(path, manifest)
-        except _faults() as error:
-            raise WorkersError(f"checkpoints at {self._root} cannot be read: {error}") from error
 
     def fetch(
         self,
@@ -149,7 +146,7 @@ class CheckpointStorage:
                 raise CancelledError
             moved(size)
 
-        try:
+        with _told(f"{checkpoint.path} cannot be fetched"):
             folder.mkdir(parents=True)
             for name, expected in checkpoint.manifest.files.items():
                 try:
@@ -159,8 +156,6 @@ class CheckpointStorage:
                 with source, (folder / name).open("xb") as target:
                     if copy_summed(source, target, told) != expected:
                         raise CorruptCheckpointError(f"{name} is not what was published")
-        except _faults() as error:
-            raise WorkersError(f"{checkpoint.path} cannot be fetched: {error}") from error
 
     def _remove_older(self, changelog: str, partition: int, position: int) -> None:
         """Remove what nobody needs once a checkpoint of this position is there.
@@ -209,10 +204,16 @@ def _passed_over(path: str, reason: str) -> None:
     log.warning("checkpoint passed over", checkpoint=path, reason=reason)
 
 
-def _faults() -> tuple[type[Exception], ...]:
-    """Return the errors by which a storage says that it cannot be used now."""
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Tell of a storage that cannot be used now; each kind has errors of its own.
+
+    Raises:
+        WorkersError: in the place of all that is not ours.
+    """
     try:
-        from botocore.exceptions import BotoCoreError  # with s3fs only
-    except ImportError:
-        return (OSError,)
-    return (OSError, BotoCoreError)
+        yield
+    except (StatsStoreError, WorkersError, CancelledError):
+        raise
+    except Exception as error:
+        raise WorkersError(f"{what}: {error or repr(error)}") from error

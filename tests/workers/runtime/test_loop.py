@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from prometheus_client import CollectorRegistry
 
 from workers.errors import ConfigurationError
@@ -16,6 +23,7 @@ from workers.runtime.cluster import co_partitions
 from workers.runtime.dead_letters import DeadLetterLimitError, DeadLetters
 from workers.runtime.loop import TransactionalLoop
 from workers.runtime.metrics import LoopMetrics
+from workers.runtime.positions import start_positions
 from workers.runtime.processing import Output, Record, Rejected
 from workers.runtime.transaction import (
     OutcomeUnknownError,
@@ -406,6 +414,29 @@ def test_a_state_ahead_of_its_input_is_refused(
     one.thread.join(DEADLINE_S)
     assert isinstance(one.error, ConfigurationError)
     assert "not the one that the state was counted from" in str(one.error)
+
+
+def test_positions_that_a_young_broker_does_not_tell_are_asked_for_again(
+    start: Start,
+    echoed: Callable[[int], list[bytes]],
+    produce: Callable[..., None],
+    topic_prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refusals = [KafkaError._TRANSPORT, KafkaError._UNKNOWN_PARTITION]
+
+    def hesitant(*args: Any) -> list[TopicPartition]:
+        if refusals:
+            raise KafkaException(KafkaError(refusals.pop()))
+        return start_positions(*args)
+
+    monkeypatch.setattr("workers.runtime.loop.start_positions", hesitant)
+    produce(topic_prefix + SALES, numbered(3, tag="s"))
+    produce(topic_prefix + LISTINGS, numbered(3, tag="l"))
+    one = start()
+    assert sorted(echoed(6)) == sorted(f"{tag}{i}".encode() for tag in "sl" for i in range(3))
+    assert not refusals
+    assert one.error is None
 
 
 def test_partition_counts_that_differ_are_refused(

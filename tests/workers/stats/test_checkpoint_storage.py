@@ -7,6 +7,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from structlog.testing import capture_logs
 
 from stats_store.errors import CorruptCheckpointError
@@ -172,6 +173,27 @@ def test_a_storage_that_cannot_be_written_or_read_is_an_error(tmp_path: Path, so
     (tmp_path / "file").write_text("")
     storage = CheckpointStorage(str(tmp_path / "file" / "below"))
     with pytest.raises(WorkersError, match="cannot be written"):
+        storage.publish(source, changelog=LOG, partition=1, position=20, cancelled=never)
+
+
+class Moody(MemoryFileSystem):  # type: ignore[misc]
+    """A storage with errors of its own, as object stores have."""
+
+    protocol = "moody"
+
+    class MoodError(Exception):
+        pass
+
+    def ls(self, *args: object, **kwargs: object) -> list[str]:
+        raise self.MoodError("not today")
+
+
+def test_a_storage_with_errors_of_its_own_cannot_be_read(source: Path) -> None:
+    fsspec.register_implementation("moody", Moody, clobber=True)
+    storage = CheckpointStorage("moody://bucket")
+    with pytest.raises(WorkersError, match="cannot be read: not today"):
+        next(storage.newest(LOG, 1, end=9))
+    with pytest.raises(WorkersError, match=r"cannot be written to .*: not today"):
         storage.publish(source, changelog=LOG, partition=1, position=20, cancelled=never)
 
 
