@@ -40,7 +40,9 @@ def _edges() -> tuple[Integers, Integers, Integers]:
     shift = np.maximum((index >> _SUB_BUCKET_BITS) - 1, 0)
     lowest = (index - (shift << _SUB_BUCKET_BITS)) << shift
     width = np.left_shift(np.int64(1), shift)
-    return lowest, lowest + (width >> 1), lowest + width - 1
+    # The last bucket reaches beyond the highest price; no answer may.
+    middle, highest = lowest + (width >> 1), lowest + width - 1
+    return lowest, np.minimum(middle, MAX_MINOR_UNITS), np.minimum(highest, MAX_MINOR_UNITS)
 
 
 LOWEST, MIDDLE, HIGHEST = _edges()

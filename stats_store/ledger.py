@@ -101,7 +101,7 @@ class Ledger:
     def apply_sale(self, posting: Posting) -> SaleOutcome:
         """Count a sale once; see `PartitionStore.apply_sale`."""
         day, before = posting.day, self.today
-        if self._forgets and day <= self._forgotten_to():
+        if self._forgets and 0 < self._forgotten_to() >= day:
             sale = posting.sale
             raise LateSaleError(
                 f"listing {sale.listing_id!r} was sold on {sale.sold_at:%Y-%m-%d}, and sales of "

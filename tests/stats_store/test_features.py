@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from schemas.errors import CurrencyError
-from schemas.statistics import Scope
+from schemas.money import MAX_MINOR_UNITS
+from schemas.statistics import Scope, Statistics
 from stats_store.features import STATISTICS_WIDTH, feature_vector, statistics_of
 from stats_store.histogram import PriceHistogram
 
@@ -45,6 +46,12 @@ def test_without_any_sale_the_source_is_none() -> None:
     for scope in (statistics.seller, statistics.category, statistics.overall):
         assert numbers(scope) == (0, 0, 0, 0, 0)
         assert scope.source is Scope.NONE
+
+
+def test_the_highest_prices_give_statistics_that_the_contract_takes() -> None:
+    statistics = statistics_of(histogram_of(*[MAX_MINOR_UNITS] * 5), None, None, "GBP")
+    assert numbers(statistics.seller) == (*[MAX_MINOR_UNITS] * 4, 5)
+    assert Statistics.model_validate_json(statistics.model_dump_json()) == statistics
 
 
 def test_vector_is_in_logs_of_whole_units() -> None:

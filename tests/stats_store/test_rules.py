@@ -256,6 +256,15 @@ def test_a_sale_older_than_sales_are_remembered_is_refused() -> None:
     assert prices(log.store, ALL) == encoded(1000, 1000, 1000)
 
 
+def test_the_first_day_of_all_is_not_a_forgotten_one() -> None:
+    first_sale = sale("l1").model_copy(update={"sold_at": datetime(1970, 1, 1, 12, tzinfo=UTC)})
+    log = Log(Rules(sale_days=10, parked_days=10))
+    assert log.store.apply_sale(first_sale) is SaleOutcome.COUNTED
+    assert log.store.apply_sale(first_sale) is SaleOutcome.DUPLICATE
+    log.commit()
+    assert prices(log.rebuilt(), ALL) == encoded(1000)
+
+
 def test_what_is_forgotten_leaves_the_changelog_too() -> None:
     log = Log(Rules(sale_days=10, parked_days=5))
     for day in range(0, 100, 5):
