@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
+_DOUBLINGS = 6  # the longest pause is reached by then
 
 
 class FailureStreak:
@@ -33,7 +34,8 @@ class FailureStreak:
             self._since, self._length = now, 0
         elif now - self._since > self._give_up_after:
             raise error
-        self._retry_at = now + min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**self._length)
+        doublings = min(self._length, _DOUBLINGS)
+        self._retry_at = now + min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**doublings)
         self._length += 1
 
     def succeeded(self) -> None:

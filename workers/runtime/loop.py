@@ -109,6 +109,7 @@ class TransactionalLoop:
         self._limit = batch_max_records  # halved while a poisonous record is being looked for
         self._attempts: dict[tuple[str, int, int], int] = {}
         self._failures = FailureStreak(give_up_after=give_up_after)
+        self._failed_starts = FailureStreak(give_up_after=give_up_after)
         self._positions: dict[tuple[str, int], int] = {}
         self._batch_open_since: float | None = None
         self._stopping = threading.Event()
@@ -162,8 +163,7 @@ class TransactionalLoop:
     def _poll(self) -> None:
         room = self._buffer_max - len(self._merge)
         if room <= 0:
-            if self._merge.seconds_to_release() != 0:
-                self._pause_overfull()
+            self._stop_fetching()
             # Never not at all: only a poll tells that partitions were taken away.
             room = 1
         messages = self._consumer.consume(
@@ -225,14 +225,21 @@ class TransactionalLoop:
         else:
             raise_if_final(error)
 
-    def _pause_overfull(self) -> None:
-        """Stop fetching a side that is held back, so that the side that it waits for gets room."""
-        sides = [s for s in self._merge.overfull(self._batch_max) if s not in self._paused]
-        if sides:
+    def _stop_fetching(self) -> None:
+        """Fetch nothing more while no batch can be taken, except what one of them waits for."""
+        if self._failures.pause():
+            sides = [(topic, partition) for partition in self._started for topic in self._inputs]
+        elif self._merge.seconds_to_release() != 0:
+            sides = self._merge.overfull(self._batch_max)
+        else:
+            return
+        if sides := [side for side in sides if side not in self._paused]:
             self._consumer.pause([self._topic_partition(*side) for side in sides])
             self._paused.update(sides)
 
     def _resume_drained(self) -> None:
+        if self._failures.pause():
+            return
         drained = [s for s in self._paused if self._merge.buffered(*s) < self._batch_max]
         if drained:
             self._consumer.resume([self._topic_partition(*side) for side in drained])
@@ -301,7 +308,7 @@ class TransactionalLoop:
 
     def _finish_restores(self) -> None:
         """Start the partitions whose state is there."""
-        if self._failures.pause():
+        if self._failed_starts.pause():
             return
         for partition, restore in list(self._restoring.items()):
             if not restore.done():
@@ -314,13 +321,14 @@ class TransactionalLoop:
                     {self._prefix + topic: offset for topic, offset in restored.items()},
                 )
             except KafkaException as error:  # a broker that has just started, as a rule
+                raise_if_final(error.args[0])
                 log.warning("where to read on is not known", partition=partition, error=str(error))
-                self._failures.failed(WorkersError(f"where to read on is not known: {error}"))
-                return
+                self._failed_starts.failed(WorkersError(f"where to read on is not known: {error}"))
+                continue
+            self._failed_starts.succeeded()
             del self._restoring[partition]
             for topic, start in zip(self._inputs, starts, strict=True):
-                if start.offset >= 0:
-                    self._positions[topic, partition] = start.offset
+                self._positions[topic, partition] = start.offset
             self._merge.open(partition)
             self._started.add(partition)
             self._consumer.incremental_assign(starts)
@@ -348,6 +356,7 @@ class TransactionalLoop:
             except KafkaException as error:
                 self._failed(WorkersError(f"no producer can be started: {error}"), "unknown")
                 self._on_beat()
+                self._stopping.wait(self._failures.pause())
             else:
                 return
 
@@ -373,7 +382,7 @@ class TransactionalLoop:
             if len(batch) > 1:
                 self._look_closer(batch, error)
                 return
-            results = [Rejected(batch[0], "process", error)]
+            results = [Rejected(batch[0], "process", error), *self._processor.skip(batch[0])]
         rejected = [result for result in results if isinstance(result, Rejected)]
         if not batch and not results:
             return

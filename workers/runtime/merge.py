@@ -89,9 +89,14 @@ class TimestampMerge:
     def put_back(self, records: Iterable[Record]) -> None:
         """Return records that were taken, in the order taken; they are the next ones again.
 
-        Records of partitions that were closed meanwhile are dropped.
+        The first of them is the very next, so that one that fails is found by taking fewer,
+        however much waits in other partitions. Records of partitions that were closed meanwhile
+        are dropped.
         """
-        for record in reversed(list(records)):
+        returned = list(records)
+        if returned and (sides := self._sides.pop(returned[0].partition, None)) is not None:
+            self._sides = {returned[0].partition: sides, **self._sides}
+        for record in reversed(returned):
             side = self._side(record.topic, record.partition)
             if side is not None:
                 side.waiting.appendleft((record, float("-inf")))

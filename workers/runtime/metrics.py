@@ -204,7 +204,8 @@ class StatsMetrics:
         meter = _Meter(registry)
         self.sales = meter.counter(
             "sales_total",
-            "Sales and reversals: applied, duplicate, reversed, parked (its sale is not there yet)",
+            "Sales and reversals: counted, duplicate, annulled (its reversal came first), "
+            "corrected, taken_back, taken_back_in_part, parked (its sale is not there yet)",
             "outcome",
         )
         self.parked_reversals = meter.gauge(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from workers.errors import ConfigurationError
 
@@ -39,7 +39,10 @@ def _committed(consumer: Consumer, place: TopicPartition) -> TopicPartition:
     (found,) = consumer.committed([place], timeout=_TIMEOUT_S)
     if found.error is not None:
         raise KafkaException(found.error)
-    place.offset = found.offset if found.offset >= 0 else OFFSET_BEGINNING
+    if (offset := found.offset) < 0:
+        # As a number, since what is written before the first record carries positions, too.
+        offset, _ = consumer.get_watermark_offsets(place, timeout=_TIMEOUT_S)
+    place.offset = offset
     return place
 
 

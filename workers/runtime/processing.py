@@ -83,6 +83,14 @@ class Processor(Protocol):
         OSError, MemoryError and the root errors of our packages end the worker.
         """
 
+    def skip(self, record: Record) -> Sequence[Output]:
+        """Note that a record is done with, though it cannot be processed; called after `aborted`.
+
+        Whoever keeps positions beside its state notes this one, and returns what is to be written
+        for it in the transaction of the dead letter: else the record would come again, and its
+        dead letter, too, when the state is next restored. `committed` or `aborted` follows.
+        """
+
     def committed(self, written: Mapping[tuple[str, int], int]) -> None:
         """The transaction stands. `written` has the last offset written by (topic, partition).
 

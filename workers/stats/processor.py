@@ -1,6 +1,7 @@
 """Sales into statistics, statistics into listings: what the stats worker does with records."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -95,6 +96,8 @@ class StatsProcessor:
         self._stores: dict[int, PartitionStore] = {}
         self._touched: set[int] = set()
         self._publish_at = 0.0
+        self._outcomes: Counter[str] = Counter()  # of sales and reversals, in this batch
+        self._enriched_count = 0
 
     # --- partitions ----------------------------------------------------------------------
 
@@ -148,12 +151,15 @@ class StatsProcessor:
         timestamp_ms = records[-1].timestamp_ms if records else int(self._now() * 1000)
         if time.monotonic() >= self._publish_at:
             results += self._parts(timestamp_ms)
-        for partition in sorted(self._touched):
-            results += [
-                Output(STATS_CHANGELOG, partition, key, value, (), timestamp_ms)
-                for key, value in self._stores[partition].changes()
-            ]
-        return results
+        return results + self._changes(timestamp_ms)
+
+    def skip(self, record: Record) -> Sequence[Output]:
+        """Note the record's position, so that no later owner of the partition asks for it again."""
+        store = self._stores[record.partition]
+        if _not_applied([record], store):
+            self._touched.add(store.partition)
+            store.set_position(record.topic, record.offset + 1)
+        return self._changes(record.timestamp_ms)
 
     def committed(self, written: Mapping[tuple[str, int], int]) -> None:
         """Make the touched stores durable up to where the changelog now is."""
@@ -164,6 +170,10 @@ class StatsProcessor:
             self._metrics.expired_reversals.inc(store.take_expired_reversals())
             self._metrics.parked_reversals.labels(partition).set(store.parked_reversals)
         self._touched.clear()
+        for outcome, count in self._outcomes.items():
+            self._metrics.sales.labels(outcome).inc(count)
+        self._metrics.listings_enriched.inc(self._enriched_count)
+        self._forget_counts()
 
     def aborted(self) -> None:
         """Forget the batch in every touched store."""
@@ -172,6 +182,7 @@ class StatsProcessor:
                 store.rollback()
         self._touched.clear()
         self._publish_at = 0.0
+        self._forget_counts()
 
     # --- records -------------------------------------------------------------------------
 
@@ -193,7 +204,7 @@ class StatsProcessor:
                 continue
             for record, event in run:
                 if isinstance(event, SaleReversed):
-                    self._metrics.sales.labels(store.apply_reversal(event).value).inc()
+                    self._outcomes[store.apply_reversal(event).value] += 1
                 elif isinstance(event, _Listing):
                     results.append(self._enriched(event.listing, event.envelope, record, store))
                 else:
@@ -207,8 +218,7 @@ class StatsProcessor:
     ) -> list[Rejected]:
         outcomes = store.apply_sales(postings)
         for known in SaleOutcome:
-            if count := outcomes.count(known):
-                self._metrics.sales.labels(known.value).inc(count)
+            self._outcomes[known.value] += outcomes.count(known)
         return [
             Rejected(record, outcome.stage, outcome)
             for record, outcome in zip(records, outcomes, strict=True)
@@ -259,7 +269,7 @@ class StatsProcessor:
             **dict(listing),
             statistics=statistics_of(*histograms, listing.currency),
         )
-        self._metrics.listings_enriched.inc()
+        self._enriched_count += 1
         return Output(
             LISTING_ENRICHED,
             record.partition,
@@ -275,6 +285,17 @@ class StatsProcessor:
             ),
             record.timestamp_ms,
         )
+
+    def _forget_counts(self) -> None:
+        self._outcomes.clear()
+        self._enriched_count = 0
+
+    def _changes(self, timestamp_ms: int) -> list[Output]:
+        return [
+            Output(STATS_CHANGELOG, partition, key, value, (), timestamp_ms)
+            for partition in sorted(self._touched)
+            for key, value in self._stores[partition].changes()
+        ]
 
     def _parts(self, timestamp_ms: int) -> list[Output]:
         self._publish_at = time.monotonic() + self._partials_interval

@@ -98,6 +98,10 @@ class SuggestProcessor:
         self._see(records)  # after an abort they come again, without having arrived
         return [result for group in self._groups(records) for result in self._results(group)]
 
+    def skip(self, record: Record) -> Sequence[Output]:  # noqa: ARG002
+        """Nothing to note: the positions are the group's."""
+        return ()
+
     def committed(self, written: Mapping[tuple[str, int], int]) -> None:  # noqa: ARG002
         """Count the answers of the batch."""
         for event in self._given:

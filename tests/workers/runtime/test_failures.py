@@ -40,6 +40,13 @@ def test_pauses_grow_to_a_second_and_end_with_a_success(
     assert streak.pause() == 0.0
 
 
+def test_the_thousandth_failure_pauses_as_long_as_the_tenth(clock: Clock) -> None:
+    streak = FailureStreak(give_up_after=1e9, clock=clock)
+    for _ in range(1_100):
+        streak.failed(ValueError())
+    assert streak.pause() == pytest.approx(1.0)
+
+
 def test_nothing_but_failures_for_too_long_ends_the_worker(
     streak: FailureStreak, clock: Clock
 ) -> None:

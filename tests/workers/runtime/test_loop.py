@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from confluent_kafka import (
 )
 from prometheus_client import CollectorRegistry
 
-from workers.errors import ConfigurationError
+from workers.errors import ConfigurationError, WorkersError
 from workers.runtime.clients import ClientOptions, Options
 from workers.runtime.cluster import co_partitions
 from workers.runtime.dead_letters import DeadLetterLimitError, DeadLetters
@@ -50,6 +51,8 @@ class Echo:
         self.restored.set()
         self.open: set[int] = set()
         self.before_commit: Callable[[], None] = lambda: None
+        self.owes: set[int] = set()  # partitions of which something is to be written
+        self.waiting = self.most_waiting = 0  # records that arrived and are not committed
 
     def assigned(self, partition: int) -> Mapping[str, int]:
         assert partition not in self.open, "opened twice"
@@ -73,10 +76,14 @@ class Echo:
             assert self.changed.wait_for(lambda: len(self.held) == count, DEADLINE_S)
 
     def arrived(self, records: Sequence[Record]) -> None:
-        pass
+        self.waiting += len(records)
+        self.most_waiting = max(self.most_waiting, self.waiting)
 
     def process(self, records: Sequence[Record]) -> Sequence[Output | Rejected]:
-        results: list[Output | Rejected] = []
+        results: list[Output | Rejected] = [
+            Output(ECHO, partition, None, b"owed %d" % partition, [], 1_000)
+            for partition in self.owes & self.held
+        ]
         for record in records:
             assert record.partition in self.held
             if record.value == b"faulty":
@@ -91,7 +98,13 @@ class Echo:
         self.before_commit()
         return results
 
+    def skip(self, record: Record) -> Sequence[Output]:
+        note = b"skipped " + (record.value or b"")
+        return [Output(ECHO, record.partition, record.key, note, [], record.timestamp_ms)]
+
     def committed(self, written: Mapping[tuple[str, int], int]) -> None:
+        self.waiting -= len(self.provisional)
+        self.owes -= self.held
         self.seen += self.provisional
         self.provisional = []
 
@@ -99,7 +112,7 @@ class Echo:
         self.provisional = []
 
     def due(self) -> bool:
-        return False
+        return bool(self.owes & self.held)
 
 
 class Running:
@@ -189,6 +202,19 @@ def numbered(count: int, *, tag: str = "", first: int = 0) -> list[dict[str, Any
     ]
 
 
+def committed_offsets(kafka: str, topic_prefix: str, *topics: str) -> list[int]:
+    places = [
+        TopicPartition(topic_prefix + topic, partition)
+        for topic in topics
+        for partition in range(PARTITIONS)
+    ]
+    member = Consumer({"bootstrap.servers": kafka, "group.id": f"{topic_prefix}echo"})
+    try:
+        return [place.offset for place in member.committed(places, timeout=30)]
+    finally:
+        member.close()
+
+
 def test_every_record_of_both_inputs_is_echoed_once_across_two_members(
     start: Start,
     echoed: Callable[[int], list[bytes]],
@@ -243,8 +269,10 @@ def test_faulty_records_are_found_one_by_one_and_set_aside_whole(
         records[bad] |= {"key": b"key%d" % bad, "value": value, "headers": [("h", b"\x00\xff")]}
     produce(topic_prefix + SALES, records)
     start()
-    values = echoed(97)
-    assert Counter(values) == Counter(b"%d" % i for i in range(100) if i not in (17, 18, 60))
+    values = echoed(99)
+    sound = [b"%d" % i for i in range(100) if i not in (17, 18, 60)]
+    # What the processor notes of those that it failed on goes with their dead letters.
+    assert Counter(values) == Counter([*sound, b"skipped faulty", b"skipped faulty"])
 
     letters = read_all(f"{topic_prefix}{SALES}.dead-letter")
     found = {letter.key(): (letter, dict(letter.headers() or [])) for letter in letters}
@@ -266,14 +294,18 @@ def test_too_many_dead_letters_stop_the_worker_and_commit_nothing_of_the_batch(
     start: Start,
     produce: Callable[..., None],
     read_all: Callable[..., list[Message]],
+    kafka: str,
     topic_prefix: str,
 ) -> None:
     produce(topic_prefix + SALES, [{"key": b"k", "value": b"wrong"} for _ in range(200)])
     stopped = start(batch=20, max_ratio=0.3)
     stopped.thread.join(DEADLINE_S)
     assert isinstance(stopped.error, DeadLetterLimitError)
-    # 30 of a window of 100 may fail: one batch of 20 goes through, the second does not.
-    assert len(read_all(f"{topic_prefix}{SALES}.dead-letter")) == 20
+    # 30 of a window of 100 may fail: a batch of up to 20 goes through, no second one of 20 does.
+    letters = len(read_all(f"{topic_prefix}{SALES}.dead-letter"))
+    assert 0 < letters <= 30
+    committed = committed_offsets(kafka, topic_prefix, SALES)
+    assert sum(max(offset, 0) for offset in committed) == letters
 
 
 def test_a_fenced_producer_is_replaced_and_nothing_is_doubled(
@@ -392,6 +424,63 @@ def test_refused_commits_are_tried_again_with_full_buffers(
     assert one.error is None
 
 
+def test_while_commits_are_refused_no_more_is_fetched_than_the_buffer_holds(
+    start: Start,
+    echoed: Callable[[int], list[bytes]],
+    produce: Callable[..., None],
+    topic_prefix: str,
+) -> None:
+    RefusedForAWhile.refused = -2  # some of the pauses are long enough to fetch it all
+    produce(topic_prefix + SALES, numbered(500))
+    produce(topic_prefix + LISTINGS, numbered(500, tag="l"))
+    one = start(producer=RefusedForAWhile, batch=5)
+    assert len(set(echoed(1_000))) == 1_000
+    assert one.error is None
+    # Twice a batch, one that a poll brings before fetching stops, and the batch in hand.
+    assert one.processor.most_waiting <= 2 * 5 + 1 + 5
+
+
+class SlowToStart(TransactionalProducer):
+    """Cannot be started for a while, as when the coordinator is not there."""
+
+    tried_at: list[float]
+
+    def start(self) -> None:
+        SlowToStart.tried_at.append(time.monotonic())
+        if len(SlowToStart.tried_at) <= 4:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        super().start()
+
+
+def test_a_producer_that_cannot_be_started_is_tried_again_after_growing_pauses(
+    start: Start,
+    echoed: Callable[[int], list[bytes]],
+    produce: Callable[..., None],
+    topic_prefix: str,
+) -> None:
+    SlowToStart.tried_at = []
+    produce(topic_prefix + SALES, numbered(3))
+    one = start(producer=SlowToStart)
+    assert len(echoed(3)) == 3
+    assert one.error is None
+    pauses = [later - at for at, later in pairwise(SlowToStart.tried_at)]
+    assert len(pauses) == 4
+    assert all(pause >= 0.02 * 2**n for n, pause in enumerate(pauses))
+
+
+def test_what_is_written_before_the_first_record_carries_positions(
+    start: Start, echoed: Callable[[int], list[bytes]], kafka: str, topic_prefix: str
+) -> None:
+    processor = Echo()
+    processor.owes = {0, 1}
+    one = start(processor)
+    assert sorted(echoed(2)) == [b"owed 0", b"owed 1"]
+    one.stop()
+    assert one.error is None
+    # The group's coordinator sees by them whether the member is still one of it.
+    assert committed_offsets(kafka, topic_prefix, SALES, LISTINGS) == [0] * 4
+
+
 def test_a_partition_taken_away_while_it_is_restored_is_let_go(
     start: Start, topic_prefix: str
 ) -> None:
@@ -437,6 +526,48 @@ def test_positions_that_a_young_broker_does_not_tell_are_asked_for_again(
     assert sorted(echoed(6)) == sorted(f"{tag}{i}".encode() for tag in "sl" for i in range(3))
     assert not refusals
     assert one.error is None
+
+
+def test_a_partition_that_cannot_be_started_holds_up_no_other(
+    start: Start,
+    echoed: Callable[[int], list[bytes]],
+    produce: Callable[..., None],
+    topic_prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = threading.Event()
+
+    def hesitant(
+        consumer: Consumer, places: Sequence[TopicPartition], restored: Mapping[str, int]
+    ) -> list[TopicPartition]:
+        if places[0].partition == 0 and not told.is_set():
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        return start_positions(consumer, places, restored)
+
+    monkeypatch.setattr("workers.runtime.loop.start_positions", hesitant)
+    for partition in range(PARTITIONS):
+        produce(
+            topic_prefix + SALES,
+            [dict(r, partition=partition) for r in numbered(100, tag=f"p{partition}-")],
+        )
+    one = start(batch=10)
+    assert all(value.startswith(b"p1-") for value in echoed(100))
+    told.set()
+    assert len(set(echoed(200))) == 200
+    assert one.error is None
+
+
+def test_positions_that_the_group_may_not_read_end_the_worker(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*args: object) -> list[TopicPartition]:
+        raise KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
+
+    monkeypatch.setattr("workers.runtime.loop.start_positions", refused)
+    one = start()
+    one.thread.join(DEADLINE_S)
+    assert isinstance(one.error, WorkersError)
+    assert "cannot go on" in str(one.error)
 
 
 def test_partition_counts_that_differ_are_refused(

@@ -154,6 +154,21 @@ def test_put_back_records_come_again_first_and_in_order(merge: TimestampMerge) -
     assert names(merge.take(5)) == [*names(taken), (SALES, 2)]
 
 
+def test_of_what_is_put_back_the_first_is_the_very_next_however_few_are_taken(
+    merge: TimestampMerge,
+) -> None:
+    merge.open(1)
+    for partition in (0, 1):
+        merge.add([record(SALES, n, n, partition) for n in range(50)])
+        merge.add([record(LISTINGS, 0, 1_000, partition)])
+    for _ in range(4):  # whichever partition is served first
+        taken = merge.take(2)
+        assert len({each.partition for each in taken}) == 2
+        merge.put_back(taken)
+        assert merge.take(1) == taken[:1]
+        merge.take(1)
+
+
 def test_a_closed_partition_is_forgotten(merge: TimestampMerge) -> None:
     merge.add([record(SALES, 0, 0)])
     merge.add([record(LISTINGS, 0, 0)])
