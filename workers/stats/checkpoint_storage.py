@@ -216,4 +216,4 @@ def _told(what: str) -> Iterator[None]:
     except (StatsStoreError, WorkersError, CancelledError):
         raise
     except Exception as error:
-        raise WorkersError(f"{what}: {error or repr(error)}") from error
+        raise WorkersError(f"{what}: {str(error) or repr(error)}") from error

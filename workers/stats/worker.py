@@ -39,8 +39,9 @@ INPUTS = (TRANSACTIONS, LISTING_CREATED)
 OUTPUTS = (LISTING_ENRICHED, STATS_CHANGELOG, STATS_PARTIALS)
 
 
-# A batch of 10,000 records makes some 100,000 objects, and all of them go with it, without cycles:
-# looking for those after every 700 objects, Python's default, takes a quarter of the time.
+# A record makes a few objects that go with its batch, without cycles: looking for those after
+# every 700 objects, Python's default, takes a quarter of the time. So it takes 0.6 % (one look in
+# 100,000 sales in batches of 20,000, 11 ms).
 _OBJECTS_BETWEEN_COLLECTIONS = 200_000
 
 

@@ -4,6 +4,7 @@ import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import fsspec
 import pytest
@@ -184,8 +185,10 @@ class Moody(MemoryFileSystem):  # type: ignore[misc]
     class MoodError(Exception):
         pass
 
+    reasons: ClassVar[tuple[str, ...]] = ("not today",)
+
     def ls(self, *args: object, **kwargs: object) -> list[str]:
-        raise self.MoodError("not today")
+        raise self.MoodError(*self.reasons)
 
 
 def test_a_storage_with_errors_of_its_own_cannot_be_read(source: Path) -> None:
@@ -195,6 +198,13 @@ def test_a_storage_with_errors_of_its_own_cannot_be_read(source: Path) -> None:
         next(storage.newest(LOG, 1, end=9))
     with pytest.raises(WorkersError, match=r"cannot be written to .*: not today"):
         storage.publish(source, changelog=LOG, partition=1, position=20, cancelled=never)
+
+
+def test_an_error_without_words_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.register_implementation("moody", Moody, clobber=True)
+    monkeypatch.setattr(Moody, "reasons", ())
+    with pytest.raises(WorkersError, match=r"cannot be read: MoodError\(\)"):
+        next(CheckpointStorage("moody://bucket").newest(LOG, 1, end=9))
 
 
 def test_an_address_that_nothing_reaches_is_refused() -> None:
