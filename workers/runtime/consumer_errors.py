@@ -18,6 +18,11 @@ _FINAL = (
 )
 
 
+def is_final(error: KafkaError) -> bool:
+    """Say whether trying again is of no use."""
+    return error.fatal() or error.code() in _FINAL
+
+
 def raise_if_final(error: KafkaError) -> None:
     """Log an error that a consumer reported, or raise it where it will not pass.
 
@@ -30,6 +35,6 @@ def raise_if_final(error: KafkaError) -> None:
             f"records were deleted before they were read ({error.str()}): start the worker again, "
             "it says how many and what can be done"
         )
-    if error.fatal() or error.code() in _FINAL:
+    if is_final(error):
         raise WorkersError(f"the consumer cannot go on: {error.str()}")
     log.warning("consumer error, the client retries", error=error.str())

@@ -6,7 +6,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from workers.errors import ConfigurationError
 
-_TIMEOUT_S = 30.0
+_TIMEOUT_S = 10.0  # the loop stands still meanwhile; it asks again
 
 
 def start_positions(

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -16,190 +16,25 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from prometheus_client import CollectorRegistry
 
-from workers.errors import ConfigurationError, WorkersError
-from workers.runtime.clients import ClientOptions, Options
+from tests.workers.runtime.echo import (
+    DEADLINE_S,
+    LISTINGS,
+    PARTITIONS,
+    SALES,
+    Echo,
+    Start,
+    numbered,
+)
+from workers.errors import ConfigurationError
+from workers.runtime.clients import Options
 from workers.runtime.cluster import co_partitions
-from workers.runtime.dead_letters import DeadLetterLimitError, DeadLetters
-from workers.runtime.loop import TransactionalLoop
-from workers.runtime.metrics import LoopMetrics
-from workers.runtime.positions import start_positions
-from workers.runtime.processing import Output, Record, Rejected
+from workers.runtime.dead_letters import DeadLetterLimitError
 from workers.runtime.transaction import (
     OutcomeUnknownError,
     TransactionAbortedError,
     TransactionalProducer,
 )
-
-PARTITIONS = 2
-SALES, LISTINGS, ECHO = "sales", "listings", "echo"
-DEADLINE_S = 60.0
-
-
-class Echo:
-    """Copies each record; fails on a value that says so, as code with a fault would."""
-
-    def __init__(self) -> None:
-        self.held: set[int] = set()
-        self.changed = threading.Condition()
-        self.seen: list[tuple[str, int, int]] = []
-        self.provisional: list[tuple[str, int, int]] = []
-        self.starts: dict[int, Mapping[str, int]] = {}
-        self.restoring = threading.Event()  # a restore is under way
-        self.restored = threading.Event()  # and may end
-        self.restored.set()
-        self.open: set[int] = set()
-        self.before_commit: Callable[[], None] = lambda: None
-        self.owes: set[int] = set()  # partitions of which something is to be written
-        self.waiting = self.most_waiting = 0  # records that arrived and are not committed
-
-    def assigned(self, partition: int) -> Mapping[str, int]:
-        assert partition not in self.open, "opened twice"
-        self.restoring.set()
-        assert self.restored.wait(DEADLINE_S)
-        self.open.add(partition)
-        with self.changed:
-            self.held.add(partition)
-            self.changed.notify_all()
-        return self.starts.get(partition, {})
-
-    def revoked(self, partition: int) -> None:
-        self.restored.set()
-        self.open.discard(partition)
-        with self.changed:
-            self.held.discard(partition)
-            self.changed.notify_all()
-
-    def wait_to_hold(self, count: int) -> None:
-        with self.changed:
-            assert self.changed.wait_for(lambda: len(self.held) == count, DEADLINE_S)
-
-    def arrived(self, records: Sequence[Record]) -> None:
-        self.waiting += len(records)
-        self.most_waiting = max(self.most_waiting, self.waiting)
-
-    def process(self, records: Sequence[Record]) -> Sequence[Output | Rejected]:
-        results: list[Output | Rejected] = [
-            Output(ECHO, partition, None, b"owed %d" % partition, [], 1_000)
-            for partition in self.owes & self.held
-        ]
-        for record in records:
-            assert record.partition in self.held
-            if record.value == b"faulty":
-                raise ValueError("this one cannot be processed")
-            if record.value == b"wrong":
-                results.append(Rejected(record, "decode", KeyError("no such field")))
-                continue
-            self.provisional.append((record.topic, record.partition, record.offset))
-            results.append(
-                Output(ECHO, record.partition, record.key, record.value, [], record.timestamp_ms)
-            )
-        self.before_commit()
-        return results
-
-    def skip(self, record: Record) -> Sequence[Output]:
-        note = b"skipped " + (record.value or b"")
-        return [Output(ECHO, record.partition, record.key, note, [], record.timestamp_ms)]
-
-    def committed(self, written: Mapping[tuple[str, int], int]) -> None:
-        self.waiting -= len(self.provisional)
-        self.owes -= self.held
-        self.seen += self.provisional
-        self.provisional = []
-
-    def aborted(self) -> None:
-        self.provisional = []
-
-    def due(self) -> bool:
-        return bool(self.owes & self.held)
-
-
-class Running:
-    """A loop in a thread of its own."""
-
-    def __init__(self, loop: TransactionalLoop, processor: Echo) -> None:
-        self.loop, self.processor = loop, processor
-        self.error: BaseException | None = None
-        self.thread = threading.Thread(target=self._run)
-        self.thread.start()
-
-    def _run(self) -> None:
-        try:
-            self.loop.run()
-        except BaseException as error:  # noqa: BLE001  handed to the test
-            self.error = error
-
-    def stop(self) -> None:
-        self.loop.stop()
-        self.thread.join(DEADLINE_S)
-        assert not self.thread.is_alive()
-
-
-Start = Callable[..., Running]
-
-
-@pytest.fixture
-def start(kafka: str, topic_prefix: str, make_topic: Callable[..., str]) -> Iterator[Start]:
-    for name in (SALES, LISTINGS, ECHO, f"{SALES}.dead-letter", f"{LISTINGS}.dead-letter"):
-        make_topic(topic_prefix + name, PARTITIONS)
-    running: list[Running] = []
-    options = ClientOptions(bootstrap_servers=kafka, transaction_timeout_ms=10_000)
-
-    def begin(
-        processor: Echo | None = None,
-        *,
-        identity: str | None = None,
-        producer: type[TransactionalProducer] = TransactionalProducer,
-        batch: int = 50,
-        max_ratio: float = 0.5,
-    ) -> Running:
-        processor = processor or Echo()
-        group = f"{topic_prefix}echo"
-        loop = TransactionalLoop(
-            processor,
-            consumer=Consumer(options.group_consumer(group)),
-            producer=producer(
-                options.transactional_producer(f"{group}-{identity or len(running)}"),
-                physical=lambda topic: topic_prefix + topic,
-                timeout=10.0,
-            ),
-            inputs=[SALES, LISTINGS],
-            topic_prefix=topic_prefix,
-            dead_letters=DeadLetters(max_ratio=max_ratio, window=100),
-            metrics=LoopMetrics(CollectorRegistry()),
-            batch_max_records=batch,
-            batch_max_wait=0.005,
-            max_idle=0.02,
-        )
-        running.append(Running(loop, processor))
-        return running[-1]
-
-    yield begin
-    for one in running:
-        one.stop()
-
-
-@pytest.fixture
-def echoed(
-    topic_prefix: str, read_all: Callable[..., list[Message]]
-) -> Callable[[int], list[bytes]]:
-    """Waits until that many records were echoed, and returns their values."""
-
-    def wait(count: int) -> list[bytes]:
-        deadline = time.monotonic() + DEADLINE_S
-        while len(records := read_all(topic_prefix + ECHO)) < count:
-            assert time.monotonic() < deadline, f"{len(records)} of {count} after {DEADLINE_S} s"
-        return [record.value() or b"" for record in records]
-
-    return wait
-
-
-def numbered(count: int, *, tag: str = "", first: int = 0) -> list[dict[str, Any]]:
-    return [
-        {"key": b"k%d" % i, "value": f"{tag}{i}".encode(), "timestamp": 1_000 + i}
-        for i in range(first, first + count)
-    ]
 
 
 def committed_offsets(kafka: str, topic_prefix: str, *topics: str) -> list[int]:
@@ -336,20 +171,6 @@ def test_a_fenced_producer_is_replaced_and_nothing_is_doubled(
     assert one.error is None
 
 
-def test_a_partition_starts_where_its_state_says(
-    start: Start,
-    echoed: Callable[[int], list[bytes]],
-    produce: Callable[..., None],
-    topic_prefix: str,
-) -> None:
-    records = [dict(r, partition=0) for r in numbered(50)]
-    produce(topic_prefix + SALES, records)
-    processor = Echo()
-    processor.starts = {0: {SALES: 40}}
-    start(processor)
-    assert sorted(echoed(10)) == [b"%d" % i for i in range(40, 50)]
-
-
 def test_a_restarted_worker_goes_on_where_the_transaction_ended(
     start: Start,
     echoed: Callable[[int], list[bytes]],
@@ -479,95 +300,6 @@ def test_what_is_written_before_the_first_record_carries_positions(
     assert one.error is None
     # The group's coordinator sees by them whether the member is still one of it.
     assert committed_offsets(kafka, topic_prefix, SALES, LISTINGS) == [0] * 4
-
-
-def test_a_partition_taken_away_while_it_is_restored_is_let_go(
-    start: Start, topic_prefix: str
-) -> None:
-    processor = Echo()
-    processor.restored.clear()
-    one = start(processor)
-    assert processor.restoring.wait(DEADLINE_S)
-    one.stop()  # revokes; the restore ends only then
-    assert one.error is None
-    assert processor.open == set()
-
-
-def test_a_state_ahead_of_its_input_is_refused(
-    start: Start, produce: Callable[..., None], topic_prefix: str
-) -> None:
-    produce(topic_prefix + SALES, [dict(r, partition=0) for r in numbered(3)])
-    processor = Echo()
-    processor.starts = {0: {SALES: 4}}
-    one = start(processor)
-    one.thread.join(DEADLINE_S)
-    assert isinstance(one.error, ConfigurationError)
-    assert "not the one that the state was counted from" in str(one.error)
-
-
-def test_positions_that_a_young_broker_does_not_tell_are_asked_for_again(
-    start: Start,
-    echoed: Callable[[int], list[bytes]],
-    produce: Callable[..., None],
-    topic_prefix: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    refusals = [KafkaError._TRANSPORT, KafkaError._UNKNOWN_PARTITION]
-
-    def hesitant(*args: Any) -> list[TopicPartition]:
-        if refusals:
-            raise KafkaException(KafkaError(refusals.pop()))
-        return start_positions(*args)
-
-    monkeypatch.setattr("workers.runtime.loop.start_positions", hesitant)
-    produce(topic_prefix + SALES, numbered(3, tag="s"))
-    produce(topic_prefix + LISTINGS, numbered(3, tag="l"))
-    one = start()
-    assert sorted(echoed(6)) == sorted(f"{tag}{i}".encode() for tag in "sl" for i in range(3))
-    assert not refusals
-    assert one.error is None
-
-
-def test_a_partition_that_cannot_be_started_holds_up_no_other(
-    start: Start,
-    echoed: Callable[[int], list[bytes]],
-    produce: Callable[..., None],
-    topic_prefix: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    told = threading.Event()
-
-    def hesitant(
-        consumer: Consumer, places: Sequence[TopicPartition], restored: Mapping[str, int]
-    ) -> list[TopicPartition]:
-        if places[0].partition == 0 and not told.is_set():
-            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
-        return start_positions(consumer, places, restored)
-
-    monkeypatch.setattr("workers.runtime.loop.start_positions", hesitant)
-    for partition in range(PARTITIONS):
-        produce(
-            topic_prefix + SALES,
-            [dict(r, partition=partition) for r in numbered(100, tag=f"p{partition}-")],
-        )
-    one = start(batch=10)
-    assert all(value.startswith(b"p1-") for value in echoed(100))
-    told.set()
-    assert len(set(echoed(200))) == 200
-    assert one.error is None
-
-
-def test_positions_that_the_group_may_not_read_end_the_worker(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(*args: object) -> list[TopicPartition]:
-        raise KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
-
-    monkeypatch.setattr("workers.runtime.loop.start_positions", refused)
-    one = start()
-    one.thread.join(DEADLINE_S)
-    assert isinstance(one.error, WorkersError)
-    assert "cannot go on" in str(one.error)
 
 
 def test_partition_counts_that_differ_are_refused(
