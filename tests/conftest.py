@@ -240,6 +240,13 @@ def topic_prefix() -> str:
     return f"t{uuid.uuid4().hex[:12]}."
 
 
+def listed(admin: AdminClient, name: str) -> bool:
+    """Say whether a list of all topics has this one, with leaders."""
+    known = admin.list_topics(timeout=DEADLINE_S).topics.get(name)
+    leaders = [partition.leader for partition in known.partitions.values()] if known else []
+    return bool(leaders) and min(leaders) >= 0
+
+
 @pytest.fixture
 def make_topic(kafka: str) -> Callable[..., str]:
     """Creates a topic and returns its name: `make_topic(name, partitions=1, config=None)`."""
@@ -248,6 +255,9 @@ def make_topic(kafka: str) -> Callable[..., str]:
         admin = AdminClient({"bootstrap.servers": kafka})
         topic = NewTopic(name, partitions, 1, config=config or {})
         admin.create_topics([topic], operation_timeout=30)[name].result(DEADLINE_S)
+        deadline = time.monotonic() + DEADLINE_S
+        while not listed(admin, name):  # a broker under load tells of it a little later
+            assert time.monotonic() < deadline, f"{name} is not listed after {DEADLINE_S} s"
         return name
 
     return make
