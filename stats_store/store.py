@@ -262,7 +262,7 @@ class PartitionStore:
     def changes(self) -> list[Change]:
         """Return all that changed since the last commit as records of the changelog.
 
-        The sales come packed and first, the rest in the order in which it first changed.
+        The sales come packed and first, the rest in no order.
         """
         if self._changes is None:
             others = self._ledger.changes()
