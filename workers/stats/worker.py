@@ -39,7 +39,8 @@ INPUTS = (TRANSACTIONS, LISTING_CREATED)
 OUTPUTS = (LISTING_ENRICHED, STATS_CHANGELOG, STATS_PARTIALS)
 
 
-# Python looks for cycles after every 700 objects made, which takes 14 % of the processor's wall time.
+# Python looks for cycles after every 700 objects made, which takes the processor 14 % of its wall
+# time.
 # There are none: 10 or 11 objects a record go with its batch, and twice that is never reached
 # in one. Where batches are small, what the store keeps (110,000 objects) must not reach it.
 _OBJECTS_OF_A_RECORD = 20
