@@ -13,7 +13,6 @@ from stats_store.backend.protocol import Backend, Copyable
 from stats_store.backend.rocksdb import RocksDBBackend
 from stats_store.changelog import (
     CHANGELOG_POSITION_KEY,
-    PACK_DAYS_PREFIX,
     PACK_PREFIX,
     POSITION_PREFIX,
     RULES_KEY,
@@ -23,6 +22,7 @@ from stats_store.changelog import (
 )
 from stats_store.counting import Counts
 from stats_store.errors import SaleRefusedError, StoreUnusableError
+from stats_store.expiry import Expiry
 from stats_store.histogram import PriceHistogram
 from stats_store.identity import check_identity, identity, local_number, read_local_number
 from stats_store.ledger import Ledger, Posting
@@ -32,9 +32,7 @@ from stats_store.sales import (
     ReversalOutcome,
     SaleOutcome,
     SaleRecord,
-    SaleState,
     Sold,
-    read_sale,
 )
 from stats_store.scope import ScopeKey
 from stats_store.window import WindowCounts
@@ -42,7 +40,6 @@ from stats_store.window import WindowCounts
 _HISTOGRAM = Family.HISTOGRAMS.value
 _PARTS = (b"c", b"g")  # first bytes of the keys of category and overall
 _SALES = Family.SALES.value
-_SWEPT = 200  # entries looked at in a batch, to let go of what has expired
 _DEFAULT_RULES = Rules()
 _RESTORE_BATCH = 5_000
 _EMPTY = PriceHistogram().to_bytes()
@@ -97,7 +94,7 @@ class PartitionStore:
         self._sale_changes: list[tuple[bytes, bytes]] = []  # of the same batch, not packed
         self._other_changes: list[Change] = []
         self._pack_days: list[Change] = []
-        self._swept_to = _SALES
+        self._expiry = Expiry(backend, self._ledger, rules)
         self._all_parts_changed = False
         self._unpublished: set[bytes] = set()
         self._unpublished_at_commit: frozenset[bytes] = frozenset()
@@ -270,13 +267,13 @@ class PartitionStore:
             others += [changelog.position_change(*new) for new in self._new_positions.items()]
             # First of all, as a restore goes in steps and each is checked.
             rules = [self._rules.change()] if others and not self._rules_stored else []
-            self._sale_changes = [*self._ledger.sales.changes(), *self._forgotten_sales()]
+            self._sale_changes = [*self._ledger.sales.changes(), *self._expiry.forgotten_sales()]
             # Those of the first sales may hold reversals that came before any day was known.
             day = self.today if self._ledger.durable_today else 0
             packs = changelog.pack_sales(
                 self._sale_changes, position=self._changelog_position, day=day
             )
-            gone = self._packs_gone()
+            gone = self._expiry.packs_gone()
             self._other_changes = rules + others
             self._pack_days = [changelog.pack_day(*pack) for pack in packs]
             self._pack_days += [(entry, None) for entry, _ in gone]
@@ -428,37 +425,6 @@ class PartitionStore:
             self._all_parts_changed = False
         self._unpublished |= self._ledger.changed_parts
         self._ledger.changed_parts.clear()
-
-    def _forgotten_sales(self) -> list[tuple[bytes, bytes]]:
-        """Return deletions of a few sales that are older than they are to be remembered."""
-        if not self._rules.sale_days:
-            return []
-        entries = self._backend.scan_from(self._swept_to, limit=_SWEPT)
-        self._swept_to = entries[-1][0] + b"\0" if len(entries) == _SWEPT else _SALES
-        changed = dict(self._ledger.sales.changes())
-        return [
-            (key, b"")
-            for key, record in entries
-            if key not in changed
-            and (sale := read_sale(record)).state is not SaleState.PARKED
-            and not self._ledger.remembers(sale)
-        ]
-
-    def _packs_gone(self) -> list[tuple[bytes, bytes]]:
-        """Return a few records of packed sales of which all have expired: own entry, key."""
-        if not (self._rules.sale_days and self._rules.parked_days):
-            return []  # something in them is remembered for ever
-        kept = max(self._rules.sale_days, self._rules.parked_days)
-        start = len(PACK_DAYS_PREFIX)
-        gone = []
-        # Those of day 0, before the first sale, hold reversals that wait on.
-        first = PACK_DAYS_PREFIX + (1).to_bytes(4, "big")
-        for entry, _ in self._backend.scan_from(first, limit=_SWEPT):
-            day = int.from_bytes(entry[start : start + 4], "big")
-            if not entry.startswith(PACK_DAYS_PREFIX) or day >= self.today - kept:
-                break
-            gone.append((entry, entry[start + 4 :]))
-        return gone
 
     def _load_positions(self) -> None:
         self._positions = changelog.positions(self._backend.scan(POSITION_PREFIX))

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
-_DOUBLINGS = 6  # the longest pause is reached by then
 
 
 class FailureStreak:
@@ -21,7 +20,7 @@ class FailureStreak:
         self._give_up_after = give_up_after
         self._clock = clock
         self._since = 0.0
-        self._length = 0
+        self._pause = 0.0  # the last one; 0 where the last try was a success
         self._retry_at = float("-inf")
 
     def failed(self, error: Exception) -> None:
@@ -30,18 +29,17 @@ class FailureStreak:
         After a time without any attempts as long as that, a failure is the first of a new row.
         """
         now = self._clock()
-        if self._length == 0 or now - self._retry_at > self._give_up_after:
-            self._since, self._length = now, 0
+        if not self._pause or now - self._retry_at > self._give_up_after:
+            self._since, self._pause = now, 0.0
         elif now - self._since > self._give_up_after:
             raise error
-        doublings = min(self._length, _DOUBLINGS)
-        self._retry_at = now + min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**doublings)
-        self._length += 1
+        self._pause = min(_LONGEST_PAUSE_S, 2 * self._pause or _FIRST_PAUSE_S)
+        self._retry_at = now + self._pause
 
     def succeeded(self) -> None:
         """Note a success: the row is over."""
-        self._length = 0
+        self._pause = 0.0
 
     def pause(self) -> float:
         """Return how many seconds to wait before the next try; 0 for none."""
-        return max(0.0, self._retry_at - self._clock()) if self._length else 0.0
+        return max(0.0, self._retry_at - self._clock()) if self._pause else 0.0

@@ -151,7 +151,8 @@ class StatsProcessor:
         timestamp_ms = records[-1].timestamp_ms if records else int(self._now() * 1000)
         if time.monotonic() >= self._publish_at:
             results += self._parts(timestamp_ms)
-        return results + self._changes(timestamp_ms)
+        results += self._changes(timestamp_ms)
+        return results
 
     def skip(self, record: Record) -> Sequence[Output]:
         """Note the record's position, so that no later owner of the partition asks for it again."""

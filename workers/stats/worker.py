@@ -40,9 +40,8 @@ OUTPUTS = (LISTING_ENRICHED, STATS_CHANGELOG, STATS_PARTIALS)
 
 
 # Python looks for cycles after every 700 objects made, which takes the processor 14 % of its wall
-# time.
-# There are none: 10 or 11 objects a record go with its batch, and twice that is never reached
-# in one. Where batches are small, what the store keeps (110,000 objects) must not reach it.
+# time. There are none: 10 or 11 objects a record go with its batch, and twice that is never
+# reached in one. Where batches are small, what the store keeps (110,000 objects) must not reach it.
 _OBJECTS_OF_A_RECORD = 20
 _OBJECTS_AT_LEAST = 200_000
 
