@@ -1,10 +1,10 @@
 """A transactional loop on a real broker, and what it has written."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
-from confluent_kafka import Consumer, Message
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from tests.workers.runtime.echo import (
@@ -14,6 +14,7 @@ from tests.workers.runtime.echo import (
     PARTITIONS,
     SALES,
     Echo,
+    RefuseStarts,
     Running,
     Start,
 )
@@ -21,6 +22,7 @@ from workers.runtime.clients import ClientOptions
 from workers.runtime.dead_letters import DeadLetters
 from workers.runtime.loop import TransactionalLoop
 from workers.runtime.metrics import LoopMetrics
+from workers.runtime.positions import start_positions
 from workers.runtime.transaction import TransactionalProducer
 
 
@@ -80,3 +82,23 @@ def echoed(
         return [record.value() or b"" for record in records]
 
     return wait
+
+
+@pytest.fixture
+def refuse_starts(monkeypatch: pytest.MonkeyPatch) -> RefuseStarts:
+    """Lets the cluster refuse to tell where to read on: `refuse_starts(error_code_of_partition)`.
+
+    Where that returns None the cluster is asked for real.
+    """
+
+    def refuse(error_of: Callable[[int], int | None]) -> None:
+        def hesitant(
+            consumer: Consumer, places: Sequence[TopicPartition], restored: Mapping[str, int]
+        ) -> list[TopicPartition]:
+            if (code := error_of(places[0].partition)) is not None:
+                raise KafkaException(KafkaError(code))
+            return start_positions(consumer, places, restored)
+
+        monkeypatch.setattr("workers.runtime.partitions.start_positions", hesitant)
+
+    return refuse

@@ -112,6 +112,7 @@ class Running:
 
 
 Start = Callable[..., Running]
+RefuseStarts = Callable[[Callable[[int], int | None]], None]
 
 
 def numbered(count: int, *, tag: str = "", first: int = 0) -> list[dict[str, Any]]:

@@ -1,12 +1,10 @@
 """How partitions are taken over, started and let go, on a real broker."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
-import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError
 
 from tests.workers.runtime.echo import (
     DEADLINE_S,
@@ -14,11 +12,11 @@ from tests.workers.runtime.echo import (
     PARTITIONS,
     SALES,
     Echo,
+    RefuseStarts,
     Start,
     numbered,
 )
 from workers.errors import ConfigurationError, WorkersError
-from workers.runtime.positions import start_positions
 
 
 def test_a_partition_starts_where_its_state_says(
@@ -64,7 +62,7 @@ def test_positions_that_a_young_broker_does_not_tell_are_asked_for_again(
     echoed: Callable[[int], list[bytes]],
     produce: Callable[..., None],
     topic_prefix: str,
-    monkeypatch: pytest.MonkeyPatch,
+    refuse_starts: RefuseStarts,
 ) -> None:
     refusals = [
         KafkaError._TRANSPORT,
@@ -72,12 +70,7 @@ def test_positions_that_a_young_broker_does_not_tell_are_asked_for_again(
         KafkaError.UNKNOWN_TOPIC_OR_PART,
     ]
 
-    def hesitant(*args: Any) -> list[TopicPartition]:
-        if refusals:
-            raise KafkaException(KafkaError(refusals.pop()))
-        return start_positions(*args)
-
-    monkeypatch.setattr("workers.runtime.partitions.start_positions", hesitant)
+    refuse_starts(lambda _: refusals.pop() if refusals else None)
     produce(topic_prefix + SALES, numbered(3, tag="s"))
     produce(topic_prefix + LISTINGS, numbered(3, tag="l"))
     one = start()
@@ -91,18 +84,14 @@ def test_a_partition_that_cannot_be_started_holds_up_no_other(
     echoed: Callable[[int], list[bytes]],
     produce: Callable[..., None],
     topic_prefix: str,
-    monkeypatch: pytest.MonkeyPatch,
+    refuse_starts: RefuseStarts,
 ) -> None:
     told = threading.Event()
 
-    def hesitant(
-        consumer: Consumer, places: Sequence[TopicPartition], restored: Mapping[str, int]
-    ) -> list[TopicPartition]:
-        if places[0].partition == 0 and not told.is_set():
-            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
-        return start_positions(consumer, places, restored)
+    def error_of(partition: int) -> int | None:
+        return KafkaError._TRANSPORT if partition == 0 and not told.is_set() else None
 
-    monkeypatch.setattr("workers.runtime.partitions.start_positions", hesitant)
+    refuse_starts(error_of)
     for partition in range(PARTITIONS):
         produce(
             topic_prefix + SALES,
@@ -120,19 +109,17 @@ def test_partitions_that_cannot_be_started_are_asked_for_in_turns_between_which_
     echoed: Callable[[int], list[bytes]],
     produce: Callable[..., None],
     topic_prefix: str,
-    monkeypatch: pytest.MonkeyPatch,
+    refuse_starts: RefuseStarts,
 ) -> None:
     happened: list[int | None] = []  # a partition that was asked for; None for a beat
 
-    def hesitant(
-        consumer: Consumer, places: Sequence[TopicPartition], restored: Mapping[str, int]
-    ) -> list[TopicPartition]:
-        if any(happened.count(partition) < 2 for partition in range(PARTITIONS)):
-            happened.append(places[0].partition)
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-        return start_positions(consumer, places, restored)
+    def error_of(partition: int) -> int | None:
+        if all(happened.count(each) >= 2 for each in range(PARTITIONS)):
+            return None
+        happened.append(partition)
+        return KafkaError._TIMED_OUT
 
-    monkeypatch.setattr("workers.runtime.partitions.start_positions", hesitant)
+    refuse_starts(error_of)
     for partition in range(PARTITIONS):
         produce(topic_prefix + SALES, [dict(r, partition=partition) for r in numbered(1)])
     one = start(on_beat=lambda: happened.append(None))
@@ -146,12 +133,9 @@ def test_partitions_that_cannot_be_started_are_asked_for_in_turns_between_which_
 
 
 def test_positions_that_the_group_may_not_read_end_the_worker(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    start: Start, refuse_starts: RefuseStarts
 ) -> None:
-    def refused(*args: object) -> list[TopicPartition]:
-        raise KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
-
-    monkeypatch.setattr("workers.runtime.partitions.start_positions", refused)
+    refuse_starts(lambda _: KafkaError.GROUP_AUTHORIZATION_FAILED)
     one = start()
     one.thread.join(DEADLINE_S)
     assert isinstance(one.error, WorkersError)

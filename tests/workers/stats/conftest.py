@@ -9,7 +9,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,14 @@ import pytest
 from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient
 
-from schemas.base import Event
-from schemas.cloudevents import encode
-from schemas.image import ImageReference
-from schemas.listing import ListingCreated, ListingEnriched
-from schemas.sale import ItemSold, SaleReversed
+from schemas.listing import ListingEnriched
+from schemas.sale import ItemSold
 from stats_store.backend.options import RocksDBOptions
 from stats_store.scope import ScopeKey
 from stats_store.store import PartitionStore
+from tests.workers.stats.events import START, Events
 from workers.topics import create_topics
 
-START = datetime(2026, 3, 1, tzinfo=UTC)
 DEADLINE_S = 90.0
 
 
@@ -201,74 +197,6 @@ def make_system(
         for worker in system.workers:
             if worker.running:
                 worker.kill()
-
-
-class Events:
-    """Records of the contract, second by second from START."""
-
-    @staticmethod
-    def at(second: float) -> datetime:
-        return START + timedelta(seconds=second)
-
-    def record(self, event: Event, second: float, *, key: str, name: str) -> dict[str, Any]:
-        return {
-            "key": key.encode(),
-            "value": event.to_bytes(),
-            "headers": encode(event, event_id=name, source="/test", time=self.at(second)),
-            "timestamp": int(self.at(second).timestamp() * 1000),
-        }
-
-    def sale(
-        self,
-        number: int | str,
-        second: float,
-        price: int,
-        *,
-        seller: str = "ann",
-        category: str = "A > B",
-        currency: str = "GBP",
-        listing: str | None = None,
-    ) -> dict[str, Any]:
-        event = ItemSold(
-            transaction_id=f"t{number}",
-            listing_id=listing or f"sold{number}",
-            seller_id=seller,
-            category=category,
-            price_minor=price,
-            currency=currency,
-            sold_at=self.at(second),
-        )
-        return self.record(event, second, key=seller, name=f"sale-{number}")
-
-    def reversal(
-        self, number: int | str, second: float, *, seller: str = "ann", listing: str | None = None
-    ) -> dict[str, Any]:
-        event = SaleReversed(
-            transaction_id=f"t{number}",
-            listing_id=listing or f"sold{number}",
-            seller_id=seller,
-            reversed_at=self.at(second),
-        )
-        return self.record(event, second, key=seller, name=f"reversal-{number}")
-
-    def listing(
-        self,
-        name: str,
-        second: float,
-        *,
-        seller: str = "ann",
-        category: str = "A > B",
-        currency: str = "GBP",
-    ) -> dict[str, Any]:
-        event = ListingCreated(
-            listing_id=name,
-            seller_id=seller,
-            category=category,
-            currency=currency,
-            images=(ImageReference(uri="https://photos.example.org/1.jpg"),),
-            listed_at=self.at(second),
-        )
-        return self.record(event, second, key=seller, name=f"listing-{name}")
 
 
 @pytest.fixture

@@ -1,26 +1,20 @@
-"""The stats worker's processor over stores in memory, without a broker, and events to feed it."""
+"""The stats worker's processor over stores in memory, without a broker."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from schemas.cloudevents import encode
-from schemas.image import ImageReference
-from schemas.listing import ListingCreated
-from schemas.sale import ItemSold, SaleReversed
-from schemas.topics import LISTING_CREATED, STATS_CHANGELOG, TRANSACTIONS
+from schemas.topics import STATS_CHANGELOG
 from stats_store.backend.memory import MemoryBackend
 from stats_store.histogram import PriceHistogram
 from stats_store.identity import identity
 from stats_store.scope import ScopeKey
-from stats_store.store import PartitionStore
+from stats_store.store import ChangelogRecord, PartitionStore
 from workers.runtime.metrics import RoutingMetrics, StatsMetrics
 from workers.runtime.processing import Output, Record, Rejected
 from workers.runtime.routing import SellerRouter
-from workers.stats.processor import StatsInput, StatsProcessor
-
-START = datetime(2026, 3, 1, tzinfo=UTC)
+from workers.stats.processor import StatsProcessor
 
 
 class NoOthers:
@@ -37,12 +31,12 @@ class NoOthers:
 
 
 class Partitions:
-    """A processor that has all partitions, what its stores hold, and where its changelogs end."""
+    """A processor that has all partitions, what its stores hold, and their changelogs."""
 
     def __init__(self, number: int = 1) -> None:
         self.entries = [dict(identity(partition)) for partition in range(number)]
         self.registry = CollectorRegistry()
-        self._ends = [0] * number
+        self.changelogs: list[list[ChangelogRecord]] = [[] for _ in range(number)]
         self.processor = StatsProcessor(
             router=SellerRouter(partitions=number, metrics=RoutingMetrics(self.registry)),
             open_store=lambda partition, _: self.open(partition),
@@ -65,42 +59,20 @@ class Partitions:
         written = {}
         for each in results:
             if isinstance(each, Output) and each.topic == STATS_CHANGELOG:
-                written[each.topic, each.partition] = self._ends[each.partition]
-                self._ends[each.partition] += 1
+                log = self.changelogs[each.partition]
+                written[each.topic, each.partition] = len(log)
+                log.append((len(log), each.key or b"", each.value))
         self.processor.committed(written)
 
 
-def record_of(event: StatsInput, offset: int, partition: int = 0) -> Record:
-    topic = LISTING_CREATED if isinstance(event, ListingCreated) else TRANSACTIONS
-    headers = encode(event, event_id=f"e{offset}", source="/test", time=START)
-    key = event.seller_id.encode()
-    return Record(topic, partition, offset, offset, key, event.to_bytes(), headers)
-
-
-def sale_of(item: int, seller: str = "anna", price: int = 100) -> ItemSold:
-    return ItemSold(
-        transaction_id=f"t{item}",
-        listing_id=f"l{item}",
-        seller_id=seller,
-        category="A",
-        price_minor=price,
-        currency="GBP",
-        sold_at=START,
-    )
-
-
-def reversal_of(item: int, seller: str = "anna") -> SaleReversed:
-    return SaleReversed(
-        transaction_id=f"t{item}", listing_id=f"l{item}", seller_id=seller, reversed_at=START
-    )
-
-
-def listing_of(item: int, seller: str = "anna") -> ListingCreated:
-    return ListingCreated(
-        listing_id=f"l{item}",
-        seller_id=seller,
-        category="A",
-        currency="GBP",
-        images=(ImageReference(uri="https://photos.example.org/1.jpg"),),
-        listed_at=START,
+def record_of(made: dict[str, Any], offset: int, *, topic: str, partition: int = 0) -> Record:
+    """Return what the loop hands over for a record that `Events` made."""
+    return Record(
+        topic,
+        partition,
+        offset,
+        made["timestamp"],
+        made["key"],
+        made["value"],
+        made["headers"],
     )

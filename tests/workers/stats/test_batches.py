@@ -3,8 +3,6 @@ of them is what a plain recount says, one record after the other."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,31 +13,28 @@ from schemas.listing import ListingEnriched
 from schemas.topics import (
     LISTING_CREATED,
     LISTING_ENRICHED,
-    STATS_CHANGELOG,
     TRANSACTIONS,
 )
 from stats_store.backend.memory import MemoryBackend
 from stats_store.changelog import CHANGELOG_POSITION_KEY, PACK_DAYS_PREFIX
 from stats_store.identity import identity
 from stats_store.scope import ScopeKey
-from stats_store.store import ChangelogRecord, PartitionStore
-from tests.workers.stats.partitions import (
-    START,
-    Partitions,
-    listing_of,
-    record_of,
-    reversal_of,
-    sale_of,
-)
+from stats_store.store import PartitionStore
+from tests.workers.stats.events import Events
+from tests.workers.stats.partitions import Partitions, record_of
+from tests.workers.stats.recounting import Recount, quartiles_of, statistics_of
 from workers.runtime.processing import Output, Record, Rejected
 
 SELLERS = (("carl", "dora"), ("anna", "bert"))  # of partitions 0 and 1 of two, by murmur2
 CATEGORIES = ("A", "B", "C")
 PRICES = (10, 60, 101, 250)  # by item; below 256 quartiles are exact
 REFUNDS = (3, 15, 300)
-NEVER = datetime(9000, 1, 1, tzinfo=UTC)
+DAY = 86_400
+NEVER = 1e11  # seconds: three thousand years ahead
 NOBODYS = Record(TRANSACTIONS, 7, 0, 0, None, None, ())  # of a partition that is not there
 _BEYOND = 5  # records after a batch that were in the failed try, as the loop halves what fails
+
+events = Events()
 
 Step = tuple[str, int, int, int]
 """What happens, in which partition, to which item, and which of three ways."""
@@ -63,84 +58,6 @@ def many(each: st.SearchStrategy[Any], most: int) -> st.SearchStrategy[list[Any]
     return st.integers(0, most).flatmap(lambda n: st.lists(each, min_size=n, max_size=n))
 
 
-@dataclass
-class Sale:
-    """A sale of an item, whatever became of it."""
-
-    price: int
-    category: str
-    told: set[str]  # categories so far
-    refunded: int = 0
-    reversed: bool = False
-
-
-@dataclass
-class Recount:
-    """The sales of one partition, recounted whenever a number is asked for."""
-
-    sales: dict[int, Sale] = field(default_factory=dict)
-    waiting: dict[int, int | None] = field(default_factory=dict)  # refunds; None: of all
-
-    def sell(self, item: int, price: int, category: str) -> str:
-        known = self.sales.get(item)
-        if known is None:
-            refunded = self.waiting.pop(item, 0)
-            annulled = refunded is None or refunded >= price
-            self.sales[item] = Sale(price, category, {category}, refunded or 0, annulled)
-            return "annulled" if annulled else "counted"
-        if known.price != price:
-            return "conflict"
-        if category in known.told:
-            return "duplicate"
-        known.told.add(category)
-        known.category = category
-        return "corrected"
-
-    def reverse(self, item: int, refunded: int | None) -> str:
-        sale = self.sales.get(item)
-        if sale is None:
-            before = self.waiting.get(item, 0)
-            if before is not None and (refunded is None or refunded > before):
-                self.waiting[item] = refunded
-            return "parked" if before == 0 else "duplicate"
-        if sale.reversed or (refunded is not None and refunded <= sale.refunded):
-            return "duplicate"
-        if refunded is None or refunded >= sale.price:
-            sale.reversed = True
-            return "taken_back"
-        sale.refunded = refunded
-        return "taken_back_in_part"
-
-    def prices(
-        self, *, seller: int | None = None, category: str | None = None, without: int | None = None
-    ) -> list[int]:
-        """Return what was paid, in order of price; an item is of the seller of its parity."""
-        return sorted(
-            sale.price - sale.refunded
-            for item, sale in self.sales.items()
-            if not sale.reversed
-            and item != without
-            and seller in (None, item % 2)
-            and category in (None, sale.category)
-        )
-
-
-def quartiles_of(prices: Sequence[int]) -> tuple[int, ...]:
-    return tuple(prices[(len(prices) * k + 3) // 4 - 1] for k in (1, 2, 3))
-
-
-def statistics_of(scopes: Iterable[Sequence[int]]) -> list[tuple[int, ...]]:
-    """Return count, mean and quartiles of each scope; the narrower ones come first."""
-    found: list[tuple[int, ...]] = []
-    numbers: tuple[int, ...] = (0, 0, 0, 0)
-    for prices in reversed(list(scopes)):
-        if prices:
-            half_up = (2 * sum(prices) + len(prices)) // (2 * len(prices))
-            numbers = (half_up, *quartiles_of(prices))
-        found.insert(0, (len(prices), *numbers))
-    return found
-
-
 def records_of(history: Iterable[Step]) -> list[Record]:
     """Return records as the loop hands them over: each topic of a partition in order."""
     ends: Counter[tuple[str, int]] = Counter()
@@ -150,22 +67,25 @@ def records_of(history: Iterable[Step]) -> list[Record]:
         offset = ends[topic, partition]
         ends[topic, partition] += 1
         seller = SELLERS[1 - partition if kind == "stray" else partition][item % 2]
-        event: Any
+        name = f"l{item}"
         if kind == "listing":
-            event = listing_of(item, seller).model_copy(update={"category": CATEGORIES[way]})
+            made = events.listing(name, item, seller=seller, category=CATEGORIES[way])
         elif kind in ("reversal", "refund"):
             refunded = REFUNDS[way] if kind == "refund" else None
-            event = reversal_of(item, seller).model_copy(update={"refunded_minor": refunded})
+            made = events.reversal(item, item, seller=seller, listing=name, refunded=refunded)
         else:
-            sold_at = NEVER if kind == "future" else START + timedelta(days=item)
-            category = CATEGORIES[way if kind == "elsewhere" else 0]
-            event = sale_of(item, seller, PRICES[item] + (kind == "dearer")).model_copy(
-                update={"category": category, "sold_at": sold_at}
+            made = events.sale(
+                item,
+                NEVER if kind == "future" else item * DAY,
+                PRICES[item] + (kind == "dearer"),
+                seller=seller,
+                category=CATEGORIES[way if kind == "elsewhere" else 0],
+                listing=name,
+                told=0,
             )
-        record = record_of(event, offset, partition)
         if kind == "broken":
-            record = Record(topic, partition, offset, offset, b"k", b"broken", record.headers)
-        records.append(record)
+            made["value"] = b"broken"
+        records.append(record_of(made, offset, topic=topic, partition=partition))
     return records
 
 
@@ -222,19 +142,14 @@ def told(results: Sequence[Output | Rejected]) -> list[list[object]]:
 
 
 class Run:
-    """Two partitions, what came of their records, and what their changelogs hold."""
+    """Two partitions, and what came of their records."""
 
     def __init__(self) -> None:
         self.two = Partitions(2)
         self.found: list[list[object]] = [[] for _ in SELLERS]
-        self.logs: list[list[ChangelogRecord]] = [[] for _ in SELLERS]
 
     def batch(self, records: Sequence[Record]) -> None:
         results = self.two.processor.process(records)
-        for each in results:
-            if isinstance(each, Output) and each.topic == STATS_CHANGELOG:
-                log = self.logs[each.partition]
-                log.append((len(log), each.key or b"", each.value))
         self.two.commit(results)
         for partition, came in enumerate(told(results)):
             self.found[partition] += came
@@ -263,7 +178,7 @@ class Run:
         """Return what a new owner of the partition makes of its changelog."""
         entries = dict(identity(partition))
         store = PartitionStore(MemoryBackend(entries), partition, cached_histograms=2)
-        store.restore(self.logs[partition])
+        store.restore(self.two.changelogs[partition])
         return entries
 
 

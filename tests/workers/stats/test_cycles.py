@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.workers.stats.partitions import Partitions, record_of, sale_of
+from schemas.topics import TRANSACTIONS
+from tests.workers.stats.events import Events
+from tests.workers.stats.partitions import Partitions, record_of
 from workers.runtime.settings import Settings
 from workers.stats.worker import collect_seldom
 
@@ -33,6 +35,10 @@ def test_no_look_for_cycles_falls_into_a_full_batch(looks: list[int]) -> None:
     gc.collect()
     collect_seldom(size)
     looks.clear()
-    batch = [record_of(sale_of(number, f"seller {number}"), number) for number in range(size)]
+    events = Events()
+    batch = [
+        record_of(events.sale(n, n, 100, seller=f"seller {n}"), n, topic=TRANSACTIONS)
+        for n in range(size)
+    ]
     one.commit(one.processor.process(batch))
     assert looks == []
