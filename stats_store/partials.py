@@ -48,17 +48,17 @@ class RemoteParts:
     def apply(self, partition: int, key: bytes, value: bytes | None) -> None:
         """Take in a record of the partials topic; None means that the part is gone.
 
+        The value is decoded when a sum is asked for: most are replaced before anyone does.
+
         Raises:
-            CorruptRecordError: the key is not that of a category or of the global scope.
-            CorruptHistogramError: the value is not a histogram. Nothing changed either way.
+            CorruptRecordError: the key is not that of a category or of the global scope; nothing
+                changed.
         """
         if key == DAY_NAME:
             self._days[partition] = 0 if value is None else read_local_number(value)
             return
         if ScopeKey.from_bytes(key).scope is Scope.SELLER:
             raise CorruptRecordError(f"{key[:40]!r} is not the key of a partial statistic")
-        if value is not None:
-            PriceHistogram.from_bytes(value)
         parts = self._parts.setdefault(key, {})
         totals = self._totals.pop(key, {})
         if partition in totals:  # the one sum that this part is not in
@@ -76,6 +76,9 @@ class RemoteParts:
         """Return the sum of all parts of a statistic but that of one partition, to be read only.
 
         None means that no other partition has published a part.
+
+        Raises:
+            CorruptHistogramError: what a partition has published is not a histogram.
         """
         name = key.to_bytes()
         parts = self._parts.get(name)

@@ -57,13 +57,24 @@ def test_what_is_no_part_is_refused_and_changes_nothing() -> None:
     remote = RemoteParts()
     key = KEYS[0].to_bytes()
     remote.apply(1, key, encoded([5]))
-    with pytest.raises(CorruptHistogramError):
-        remote.apply(1, key, b"nonsense")
     with pytest.raises(CorruptRecordError):
         remote.apply(1, ScopeKey.seller("GBP", "anna").to_bytes(), encoded([5]))
     with pytest.raises(CorruptRecordError):
         remote.apply(1, b"", encoded([5]))
     assert remote.published(1) == {key: encoded([5])}
+    total = remote.total(KEYS[0], without=0)
+    assert total is not None
+    assert total.sum == 5
+
+
+def test_a_part_that_is_no_histogram_is_in_no_sum_until_a_good_one_replaces_it() -> None:
+    remote = RemoteParts()
+    key = KEYS[0].to_bytes()
+    remote.apply(1, key, b"nonsense")
+    with pytest.raises(CorruptHistogramError):
+        remote.total(KEYS[0], without=0)
+    assert remote.total(KEYS[0], without=1) is None
+    remote.apply(1, key, encoded([5]))
     total = remote.total(KEYS[0], without=0)
     assert total is not None
     assert total.sum == 5
