@@ -77,6 +77,23 @@ def test_every_record_of_both_inputs_is_echoed_once_across_two_members(
     assert second.processor.held == {0, 1}
 
 
+def test_a_loop_that_is_behind_fills_its_batches(
+    start: Start,
+    echoed: Callable[[int], list[bytes]],
+    produce: Callable[..., None],
+    topic_prefix: str,
+) -> None:
+    sizes: list[int] = []
+    processor = Echo()
+    processor.before_commit = lambda: sizes.append(len(processor.provisional))
+    produce(topic_prefix + SALES, numbered(30_000))
+    start(processor, batch=10_000)
+
+    assert Counter(echoed(30_000)) == Counter(b"%d" % i for i in range(30_000))
+    # 5 ms are the wait of one that keeps up: two or three polls of 1,000.
+    assert max(sizes) > 5_000
+
+
 def test_the_inputs_of_a_partition_come_in_order_of_time(
     start: Start,
     echoed: Callable[[int], list[bytes]],
