@@ -117,7 +117,7 @@ class Settings(BaseSettings):
         min_length=1, max_length=100,
     )  # fmt: skip
     batch_max_records: int = _setting(
-        "Workers", "records", 20_000, "Records in one transaction, at most.", ge=1, le=1_000_000
+        "Workers", "records", 50_000, "Records in one transaction, at most.", ge=1, le=1_000_000
     )
     batch_max_wait_ms: Milliseconds = _setting(
         "Workers", "ms", 20,
