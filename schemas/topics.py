@@ -15,6 +15,7 @@ LISTING_CREATED = "listing.created"
 LISTING_ENRICHED = "listing.enriched"
 PRICE_SUGGESTED = "price.suggested"
 REUPLOAD_REQUESTED = "reupload.requested"
+PRICE_SHADOW = "price.shadow"
 SUGGESTION_SCORED = "suggestion.scored"
 MODELS = "models"
 STATS_CHANGELOG = "stats.changelog"
@@ -134,6 +135,14 @@ _TOPICS = (
         dead_letters=True,
     ),
     TopicSpec(
+        name=PRICE_SHADOW,
+        description="answers of a model that runs in the shadow of another, for comparison only",
+        key="seller_id",
+        events=(PriceSuggested, ReuploadRequested),
+        co_partitioned=True,
+        retention_ms=30 * _DAY_MS,  # as the answers that it is compared with
+    ),
+    TopicSpec(
         name=SUGGESTION_SCORED,
         description="suggestions beside what the things sold for, from the outcomes worker",
         key="seller_id",
@@ -143,7 +152,7 @@ _TOPICS = (
     ),
     TopicSpec(
         name=MODELS,
-        description="announcements of model bundles; the last record is the one in force",
+        description="announcements of model bundles: each role is held by the last one for it",
         key="model_version",
         events=(ModelPublished,),
         co_partitioned=False,  # one partition gives the announcements one order
@@ -175,7 +184,7 @@ _TOPICS = (
 )
 
 TOPICS: Mapping[str, TopicSpec] = {spec.name: spec for spec in _TOPICS}
-"""The nine topics by name."""
+"""The topics by name."""
 
 DEAD_LETTER_TOPICS: Mapping[str, TopicSpec] = {
     dead_letter_topic(spec.name): replace(

@@ -12,7 +12,7 @@ from schemas.currencies import MINOR_UNIT_DIGITS
 from schemas.dead_letter import DeadLetter
 from schemas.image import ImageReference
 from schemas.listing import ListingCreated, ListingEnriched
-from schemas.model import ModelPublished
+from schemas.model import ModelPublished, ModelRole
 from schemas.sale import ItemSold, SaleReversed
 from schemas.statistics import Scope, ScopeStatistics, Statistics
 from schemas.suggestion import (
@@ -69,6 +69,15 @@ image = made(
     content_type=st.none() | st.just("image/jpeg"),
     size_bytes=st.none() | st.integers(1, 2**53 - 1),
 )
+model = {
+    "model_version": ids,
+    "uri": st.text(printable, min_size=1, max_size=100),
+    "manifest_sha256": sums,
+    "backbone": ids,
+    "metrics": st.dictionaries(ids, finite, max_size=3),
+    "parent_version": st.none() | ids,
+    "published_at": times,
+}
 listing = {
     "listing_id": ids,
     "seller_id": ids,
@@ -147,15 +156,13 @@ STRATEGIES: dict[type[Event], st.SearchStrategy[Event]] = {
         model_version=ids,
         sold_at=times,
     ),
-    ModelPublished: made(
+    ModelPublished: made(ModelPublished, **model)
+    | made(ModelPublished, **model, role=st.just(ModelRole.SHADOW))
+    | made(
         ModelPublished,
-        model_version=ids,
-        uri=st.text(printable, min_size=1, max_size=100),
-        manifest_sha256=sums,
-        backbone=ids,
-        metrics=st.dictionaries(ids, finite, max_size=3),
-        parent_version=st.none() | ids,
-        published_at=times,
+        **model,
+        role=st.just(ModelRole.CANARY),
+        share=st.floats(0, 1, exclude_min=True),
     ),
     DeadLetter: made(
         DeadLetter,

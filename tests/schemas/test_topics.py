@@ -10,16 +10,17 @@ from schemas.topics import DEAD_LETTER_TOPICS, TOPICS
 CO_PARTITIONED = {
     *("transactions", "listing.created", "listing.enriched", "price.suggested"),
     *("reupload.requested", "suggestion.scored", "stats.changelog", "stats.partials"),
+    "price.shadow",
 }
 DAY_MS = 86_400_000
 
 
-def test_the_nine_topics_and_where_bad_records_go() -> None:
+def test_the_topics_and_where_bad_records_go() -> None:
     assert set(TOPICS) == CO_PARTITIONED | {"models"}
     assert set(DEAD_LETTER_TOPICS) == {
         f"{name}.dead-letter"
         for name in TOPICS
-        if name not in ("suggestion.scored", "stats.changelog", "stats.partials")
+        if name not in ("price.shadow", "suggestion.scored", "stats.changelog", "stats.partials")
     }
     for name, spec in [*TOPICS.items(), *DEAD_LETTER_TOPICS.items()]:
         assert spec.name == name
@@ -27,7 +28,10 @@ def test_the_nine_topics_and_where_bad_records_go() -> None:
 
 
 def test_every_event_has_its_topic() -> None:
-    placed = [event for spec in TOPICS.values() for event in spec.events]
+    shadow = TOPICS["price.shadow"].events  # what goes to the app otherwise
+    assert shadow == TOPICS["price.suggested"].events + TOPICS["reupload.requested"].events
+    own = [spec for name, spec in TOPICS.items() if name != "price.shadow"]
+    placed = [event for spec in own for event in spec.events]
     assert len(placed) == len(set(placed))
     assert {*placed, DeadLetter} == set(EVENTS)
     assert {spec.events for spec in DEAD_LETTER_TOPICS.values()} == {(DeadLetter,)}
@@ -48,6 +52,7 @@ def test_partitions() -> None:
         ("listing.enriched", "delete", 7 * DAY_MS),
         ("price.suggested", "delete", 30 * DAY_MS),
         ("reupload.requested", "delete", 30 * DAY_MS),
+        ("price.shadow", "delete", 30 * DAY_MS),
         ("suggestion.scored", "delete", 365 * DAY_MS),
         ("models", "compact", -1),
         ("stats.changelog", "compact", -1),

@@ -186,6 +186,8 @@ FIELDS: dict[str, dict[str, Check]] = {
         "metrics.male": number(-1.7976931348623157e308, 1.7976931348623157e308),
         "parent_version": optional(ident),
         "published_at": time,
+        "role": one_of("live", "canary", "shadow"),
+        "share": optional(lambda value: share(value) and value > 0),
     },
     "DeadLetter": {
         "topic": matching("[A-Za-z0-9._-]{1,249}", 249),

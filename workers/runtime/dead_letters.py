@@ -13,7 +13,7 @@ class DeadLetterLimitError(WorkersError):
 
 
 class DeadLetters:
-    """Turns rejected records into dead letters, and stops the worker when they become too many.
+    """Counts dead letters, and stops the worker when they become too many.
 
     A limit as a share of the last `window` records: bad code or a wrong deployment halts after
     `max_ratio * window` records instead of emptying a topic into its dead-letter topic.
@@ -54,28 +54,29 @@ class DeadLetters:
             if not self._batches:
                 break
 
-    def output(self, rejected: Rejected, *, attempt: int) -> Output:
-        """Return the dead letter: key, value and headers as they were, and what failed."""
-        record = rejected.record
-        failed_at = datetime.now(UTC)
-        letter = DeadLetter(
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            stage=rejected.stage,
-            error_class=type(rejected.error).__name__,
-            message=str(rejected.error) or type(rejected.error).__name__,
-            attempt=attempts_before(record.headers) + attempt,
-            failed_at=failed_at,
-        )
-        key, value, headers = letter.set_aside(record.key, record.value, record.headers)
-        return Output(
-            topic=dead_letter_topic(record.topic),
-            partition=record.partition,
-            key=key,
-            value=value,
-            headers=headers,
-            # Of now, not of the record: retention counts from it, and an old record's letter
-            # would be deleted before anybody read it.
-            timestamp_ms=int(failed_at.timestamp() * 1000),
-        )
+
+def dead_letter(rejected: Rejected, *, attempt: int) -> Output:
+    """Return the dead letter: key, value and headers as they were, and what failed."""
+    record = rejected.record
+    failed_at = datetime.now(UTC)
+    letter = DeadLetter(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        stage=rejected.stage,
+        error_class=type(rejected.error).__name__,
+        message=str(rejected.error) or type(rejected.error).__name__,
+        attempt=attempts_before(record.headers) + attempt,
+        failed_at=failed_at,
+    )
+    key, value, headers = letter.set_aside(record.key, record.value, record.headers)
+    return Output(
+        topic=dead_letter_topic(record.topic),
+        partition=record.partition,
+        key=key,
+        value=value,
+        headers=headers,
+        # Of now, not of the record: retention counts from it, and an old record's letter
+        # would be deleted before anybody read it.
+        timestamp_ms=int(failed_at.timestamp() * 1000),
+    )

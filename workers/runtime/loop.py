@@ -16,7 +16,7 @@ from confluent_kafka import (
 
 from workers.errors import WorkersError
 from workers.runtime.consumer_errors import raise_if_final
-from workers.runtime.dead_letters import DeadLetters
+from workers.runtime.dead_letters import DeadLetters, dead_letter
 from workers.runtime.failures import FailureStreak
 from workers.runtime.merge import TimestampMerge
 from workers.runtime.metrics import LoopMetrics
@@ -260,7 +260,7 @@ class TransactionalLoop:
             return
         self._dead_letters.check(len(batch), len(rejected))
         outputs = [
-            self._dead_letters.output(result, attempt=self._attempt(result.record))
+            dead_letter(result, attempt=self._attempt(result.record))
             if isinstance(result, Rejected)
             else result
             for result in results
