@@ -13,6 +13,7 @@ import numpy as np
 from models.bundle.folder import HEADS_ONNX_FILE, Bundle, read_bundle
 from models.bundle.images import BundledImages
 from models.errors import BundleError
+from models.extractors.preprocessing import Preprocessing
 from models.extractors.protocol import Features, Pixels
 from models.images.decode import decode_image
 from models.images.faults import Fault, judge
@@ -57,6 +58,8 @@ class Pricer:
         currency: ISO 4217 code of all its prices.
         range_probability: share of sold prices that the ranges are made to hold.
         width: image features of a listing.
+        image_fingerprint: names image networks and preprocessing: two bundles with the same one
+            give a photo the same features.
         bundle: what was loaded.
         images: its image networks.
     """
@@ -80,6 +83,7 @@ class Pricer:
         self.range_probability = manifest.ranges.probability
         self.images = BundledImages(bundle, threads=threads)
         self.width = self.images.width
+        self.image_fingerprint = self.images.fingerprint
         if self.width + STATISTICS_WIDTH + len(manifest.category_levels) != manifest.inputs:
             raise BundleError(f"{bundle.folder}: the widths of the inputs do not add up")
         self.bundle = bundle
@@ -102,6 +106,11 @@ class Pricer:
             BundleError: the bundle is not whole, or is for another version of this program.
         """
         return cls(read_bundle(folder), threads=threads, limits=limits)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What `prepare` does to a photo: photos prepared alike serve any bundle that has it."""
+        return self.images.preprocessing
 
     def snapshot_statistics(self, category: str | None) -> Statistics:
         """Return the statistics of a new seller's listing as they were in training."""

@@ -120,7 +120,7 @@ def read_bundle(folder: Path) -> Bundle:
         raise BundleError(f"{folder} is not a folder")
     manifest_sum = sha256_of(folder / MANIFEST_FILE)
     manifest_bytes = (folder / MANIFEST_FILE).read_bytes()
-    files = _files_of(manifest_bytes, folder)
+    files = files_of(manifest_bytes, folder)
     found = {name: sha256_of(folder / name) for name in files}
     for name, digest in found.items():
         if digest != files[name]:
@@ -143,8 +143,12 @@ def read_bundle(folder: Path) -> Bundle:
     return Bundle(folder, manifest, SalesSnapshot.load(folder / SNAPSHOT_FILE, manifest.currency))
 
 
-def _files_of(manifest_bytes: bytes, folder: Path) -> dict[str, str]:
-    """Read format version and sums from a manifest that nobody has checked yet."""
+def files_of(manifest_bytes: bytes, folder: Path) -> dict[str, str]:
+    """Read the sums by file name from a manifest that nobody has checked yet.
+
+    Raises:
+        BundleError: it is no manifest, or of another format version.
+    """
     try:
         content: Any = json.loads(manifest_bytes)
         version, files = content["format_version"], content["files"]

@@ -89,3 +89,12 @@ class ClientOptions:
             "transaction.timeout.ms": self.transaction_timeout_ms,
             "message.max.bytes": MAX_DEAD_LETTER_BYTES,
         }
+
+    def plain_producer(self) -> Options:
+        """Return the options of a producer of single records, outside of any transaction."""
+        return {
+            **self.common(),
+            "enable.idempotence": True,
+            "partitioner": "murmur2_random",
+            "message.max.bytes": MAX_DEAD_LETTER_BYTES,
+        }

@@ -282,5 +282,19 @@ class SuggestMetrics:
         )
         self.fetched_bytes = meter.counter("image_fetched_bytes_total", "Bytes of photos fetched")
         self.model_info = meter.gauge(
-            "model_info", "1 for the version of the model in use", "version"
+            "model_info", "1 for each model in use; role: live, canary, shadow", "version", "role"
         )
+        self.model_answers = meter.counter(
+            "model_answers_total",
+            "Answers of each model; a shadow's do not reach the app; decision: price, reupload",
+            "version",
+            "role",
+            "decision",
+        )
+        self.model_loads = meter.counter(
+            "model_loads_total",
+            "Announced models: loaded, refused (cannot be used), unreachable (tried again)",
+            "outcome",
+        )
+        for outcome in ("loaded", "refused", "unreachable"):
+            self.model_loads.labels(outcome)

@@ -203,8 +203,16 @@ class Settings(BaseSettings):
 
     # Suggestions
     bundle: Path | None = _setting(
-        "Suggestions", "folder", None, "The model bundle that the suggest worker loads."
-    )
+        "Suggestions", "folder", None,
+        "The model bundle that the suggest worker loads; with a registry, the one that answers as "
+        "long as no announced one can.",
+    )  # fmt: skip
+    model_registry: str | None = _setting(
+        "Suggestions", "folder or address", None,
+        "Where announced bundles lie: a folder that all workers see, or `s3://bucket/prefix` "
+        "(needs the extra `s3`). Set: the suggest worker uses the models that the topic `models` "
+        "announces, and takes up new ones while it runs.",
+    )  # fmt: skip
     suggest_batch_max_records: int = _setting(
         "Suggestions", "listings", 32, "Listings in one micro-batch, at most.", ge=1, le=4_096
     )

@@ -8,18 +8,17 @@ nothing rests on a rename.
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
-import fsspec
 import structlog
 
 from stats_store.checkpoint import MANIFEST, CheckpointManifest, FileSum, copy_summed
 from stats_store.errors import CorruptCheckpointError, StatsStoreError
-from workers.errors import ConfigurationError, WorkersError
+from workers.object_storage import open_storage, storage_errors
 
 log = structlog.get_logger(__name__)
 
@@ -51,18 +50,7 @@ class CheckpointStorage:
     """
 
     def __init__(self, url: str, *, kept: int = 2) -> None:
-        try:
-            # Listings are not cached: others publish, too.
-            files, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
-        except ImportError as error:
-            raise ConfigurationError(
-                f"SECONDSIGHT_CHECKPOINT_URL={url} needs a package that is not installed: {error} "
-                f"For S3 that is s3fs: pip install 'secondsight[s3]'"
-            ) from error
-        except ValueError as error:
-            raise ConfigurationError(f"SECONDSIGHT_CHECKPOINT_URL={url}: {error}") from error
-        self._files: Any = files
-        self._root = root.rstrip("/")
+        self._files, self._root = open_storage(url, setting="SECONDSIGHT_CHECKPOINT_URL")
         self._kept = kept
 
     def publish(
@@ -204,16 +192,5 @@ def _passed_over(path: str, reason: str) -> None:
     log.warning("checkpoint passed over", checkpoint=path, reason=reason)
 
 
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Tell of a storage that cannot be used now; each kind has errors of its own.
-
-    Raises:
-        WorkersError: in the place of all that is not ours.
-    """
-    try:
-        yield
-    except (StatsStoreError, WorkersError, CancelledError):
-        raise
-    except Exception as error:
-        raise WorkersError(f"{what}: {str(error) or repr(error)}") from error
+def _told(what: str) -> AbstractContextManager[None]:
+    return storage_errors(what, StatsStoreError, CancelledError)

@@ -21,6 +21,8 @@ from workers.suggest.fetch import Fetcher
 
 log = structlog.get_logger()
 
+Prepare = Callable[[bytes], PreparedPhoto]
+
 _UNAVAILABLE = Fault(code=ReuploadReason.UNAVAILABLE, weight=1.0)
 _UNREADABLE = Fault(code=ReuploadReason.UNREADABLE, weight=1.0)
 _LOGGED_CHARACTERS = 200
@@ -39,8 +41,6 @@ class Preparation:
     """Fetches photos in an event loop and decodes them in threads; to be entered before use.
 
     Args:
-        prepare: decodes the bytes of a photo, judges it and makes the network's input of it;
-            called from several threads at once; raises UnreadableImageError.
         fetcher: gives the bytes.
         metrics: counts photos and their seconds.
         decode_threads: how many photos are decoded at once.
@@ -50,14 +50,12 @@ class Preparation:
 
     def __init__(
         self,
-        prepare: Callable[[bytes], PreparedPhoto],
         fetcher: Fetcher,
         metrics: SuggestMetrics,
         *,
         decode_threads: int,
         photos_at_once: int = 32,
     ) -> None:
-        self._prepare = prepare
         self._fetcher = fetcher
         self._metrics = metrics
         self._slots = asyncio.Semaphore(photos_at_once)
@@ -77,24 +75,36 @@ class Preparation:
         self._loop.close()
         self._decoders.shutdown(cancel_futures=True)
 
-    def start(self, images: Sequence[ImageReference], **about: str | int) -> Future[list[Photo]]:
+    def start(
+        self, images: Sequence[ImageReference], prepare: Prepare, **about: str | int
+    ) -> Future[list[Photo]]:
         """Begin with the photos of a listing; the future has them in the order given.
 
         Cancelling the future abandons them. An error that is not the photo's own is the future's.
-        `about` goes into the log beside a photo that cannot be used.
+
+        Args:
+            images: where the photos are.
+            prepare: decodes the bytes of a photo, judges it and makes a network's input of it;
+                called from several threads at once; raises UnreadableImageError.
+            about: goes into the log beside a photo that cannot be used.
         """
-        return asyncio.run_coroutine_threadsafe(self._listing(images, about), self._loop)
+        work = self._listing(images, prepare, about)
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def _listing(
-        self, images: Sequence[ImageReference], about: Mapping[str, str | int]
+        self, images: Sequence[ImageReference], prepare: Prepare, about: Mapping[str, str | int]
     ) -> list[Photo]:
-        return await asyncio.gather(*(self._photo(image, about) for image in images))
+        return await asyncio.gather(*(self._photo(image, prepare, about) for image in images))
 
-    async def _photo(self, image: ImageReference, about: Mapping[str, str | int]) -> Photo:
+    async def _photo(
+        self, image: ImageReference, prepare: Prepare, about: Mapping[str, str | int]
+    ) -> Photo:
         async with self._slots:
             try:
                 data = await self._fetch(image)
-                prepared = await self._loop.run_in_executor(self._decoders, self._decode, data)
+                prepared = await self._loop.run_in_executor(
+                    self._decoders, self._decode, data, prepare
+                )
             except (FetchRefusedError, FetchFailedError) as error:
                 log.info("photo unavailable", uri=_shown(image), error=str(error), **about)
                 return Photo(None, (_UNAVAILABLE,))
@@ -118,9 +128,9 @@ class Preparation:
         self._metrics.fetched_bytes.inc(len(data))
         return data
 
-    def _decode(self, data: bytes) -> PreparedPhoto:
+    def _decode(self, data: bytes, prepare: Prepare) -> PreparedPhoto:
         with self._metrics.stage_seconds.labels("decode").time():
-            return self._prepare(data)
+            return prepare(data)
 
     async def _stop(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}

@@ -1,24 +1,25 @@
 """What the suggest worker does with records: each enriched listing gets one answer."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Self
-
-import numpy as np
 
 from models.pricer import Estimate, Pricer
 from schemas import cloudevents
 from schemas.cloudevents import Envelope
 from schemas.errors import CurrencyError, EventError
 from schemas.listing import ListingEnriched
+from schemas.model import ModelRole
 from schemas.suggestion import PriceSuggested, ReuploadRequested
-from schemas.topics import PRICE_SUGGESTED, REUPLOAD_REQUESTED
+from schemas.topics import PRICE_SHADOW, PRICE_SUGGESTED, REUPLOAD_REQUESTED
 from workers.runtime.metrics import SuggestMetrics
 from workers.runtime.processing import Output, Record, Rejected
 from workers.runtime.routing import SellerRouter
 from workers.suggest.answer import answer
+from workers.suggest.estimating import Question, estimates
 from workers.suggest.fetch import Fetcher
+from workers.suggest.lineup import Lineup
 from workers.suggest.preparation import Photo, Preparation
 
 SOURCE = "/secondsight/suggest"
@@ -27,11 +28,31 @@ _Position = tuple[str, int, int]  # topic, partition, offset
 
 
 @dataclass(slots=True)
+class _View:
+    """The photos of a listing as some of the models want them prepared."""
+
+    models: list[tuple[ModelRole, Pricer]]
+    photos: Future[list[Photo]] | None = None  # None until they are begun with
+
+
+@dataclass(slots=True)
 class _Listing:
+    """A listing and who answers it: those that were in use when it was first seen."""
+
     record: Record
     event: ListingEnriched
     envelope: Envelope
-    photos: Future[list[Photo]] | None = None  # None until they are begun with
+    views: list[_View]
+
+    @property
+    def photo_count(self) -> int:
+        """How many photos of it are in memory once they are begun with."""
+        return len(self.event.images) * len(self.views)
+
+    @property
+    def begun(self) -> bool:
+        """Whether its photos are fetched."""
+        return all(view.photos is not None for view in self.views)
 
 
 class SuggestProcessor:
@@ -41,7 +62,7 @@ class SuggestProcessor:
     fetched and decoded ahead, which are fetched again where they are missing.
 
     Args:
-        pricer: the model.
+        lineup: returns the models in use now; a listing is answered by those of when it arrived.
         fetcher: gives the bytes of photos.
         metrics: where answers, photos and seconds are counted.
         decode_threads: how many photos are decoded at once.
@@ -52,7 +73,7 @@ class SuggestProcessor:
 
     def __init__(
         self,
-        pricer: Pricer,
+        lineup: Callable[[], Lineup],
         fetcher: Fetcher,
         metrics: SuggestMetrics,
         *,
@@ -60,15 +81,13 @@ class SuggestProcessor:
         router: SellerRouter,
         photos_in_memory: int = 256,
     ) -> None:
-        self._pricer = pricer
+        self._lineup = lineup
         self._metrics = metrics
         self._router = router
         self._photos_in_memory = photos_in_memory
-        self._preparation = Preparation(
-            pricer.prepare, fetcher, metrics, decode_threads=decode_threads
-        )
+        self._preparation = Preparation(fetcher, metrics, decode_threads=decode_threads)
         self._ahead: dict[_Position, _Listing | Output | Rejected] = {}
-        self._given: list[PriceSuggested | ReuploadRequested] = []
+        self._given: list[tuple[ModelRole, PriceSuggested | ReuploadRequested]] = []
 
     def __enter__(self) -> Self:
         self._preparation.__enter__()
@@ -85,8 +104,9 @@ class SuggestProcessor:
         """Abandon what is prepared for a partition."""
         for position in [position for position in self._ahead if position[1] == partition]:
             item = self._ahead.pop(position)
-            if isinstance(item, _Listing) and item.photos is not None:
-                item.photos.cancel()
+            for view in item.views if isinstance(item, _Listing) else ():
+                if view.photos is not None:
+                    view.photos.cancel()
 
     def arrived(self, records: Sequence[Record]) -> None:
         """Read the events and begin with their photos."""
@@ -104,7 +124,11 @@ class SuggestProcessor:
 
     def committed(self, written: Mapping[tuple[str, int], int]) -> None:  # noqa: ARG002
         """Count the answers of the batch."""
-        for event in self._given:
+        for role, event in self._given:
+            decision = "price" if isinstance(event, PriceSuggested) else "reupload"
+            self._metrics.model_answers.labels(event.model_version, role.value, decision).inc()
+            if role is ModelRole.SHADOW:
+                continue
             if isinstance(event, PriceSuggested):
                 self._metrics.suggestions.inc()
             else:
@@ -136,32 +160,35 @@ class SuggestProcessor:
                 return stray
         except EventError as error:
             return Rejected(record, "decode", error)
+        lineup = self._lineup()
         for currency in (event.currency, event.statistics.currency):
-            if currency != self._pricer.currency:
-                message = f"the model prices in {self._pricer.currency}, not in {currency}"
+            if currency != lineup.live.currency:
+                message = f"the model prices in {lineup.live.currency}, not in {currency}"
                 return Rejected(record, "currency", CurrencyError(message))
-        return _Listing(record, event, envelope)
+        return _Listing(record, event, envelope, _views(lineup, event.seller_id))
 
     def _begin_ahead(self) -> None:
         listings = [item for item in self._ahead.values() if isinstance(item, _Listing)]
         room = self._photos_in_memory - sum(
-            len(listing.event.images) for listing in listings if listing.photos is not None
+            listing.photo_count for listing in listings if listing.begun
         )
         for listing in listings:
-            if listing.photos is None:
-                room -= len(listing.event.images)
+            if not listing.begun:
+                room -= listing.photo_count
                 if room < 0:
                     break
-                listing.photos = self._begin(listing)
+                self._begin(listing)
 
-    def _begin(self, listing: _Listing) -> Future[list[Photo]]:
-        return self._preparation.start(
-            listing.event.images,
-            topic=listing.record.topic,
-            partition=listing.record.partition,
-            offset=listing.record.offset,
-            event_id=listing.envelope.id,
-        )
+    def _begin(self, listing: _Listing) -> None:
+        for view in listing.views:
+            view.photos = self._preparation.start(
+                listing.event.images,
+                view.models[0][1].prepare,
+                topic=listing.record.topic,
+                partition=listing.record.partition,
+                offset=listing.record.offset,
+                event_id=listing.envelope.id,
+            )
 
     def _groups(self, records: Sequence[Record]) -> Iterator[list[_Listing | Output | Rejected]]:
         """Cut a batch where its photos would be more than may be in memory."""
@@ -169,7 +196,7 @@ class SuggestProcessor:
         photos = 0
         for record in records:
             item = self._ahead[_position(record)]
-            added = len(item.event.images) if isinstance(item, _Listing) else 0
+            added = item.photo_count if isinstance(item, _Listing) else 0
             if group and photos + added > self._photos_in_memory:
                 yield group
                 group, photos = [], 0
@@ -180,53 +207,62 @@ class SuggestProcessor:
 
     def _results(self, group: Sequence[_Listing | Output | Rejected]) -> list[Output | Rejected]:
         listings = [item for item in group if isinstance(item, _Listing)]
-        begun = [listing.photos or self._begin(listing) for listing in listings]
-        photos = [future.result() for future in begun]
+        for listing in listings:
+            if not listing.begun:
+                self._begin(listing)
+        photos = [
+            [view.photos.result() for view in listing.views if view.photos is not None]
+            for listing in listings
+        ]
         # The photos of the next batch are fetched and decoded while these are in the network.
         self._begin_ahead()
-        estimates = self._estimates(listings, photos)
-        answers = iter(
-            [
-                self._output(listing, of_listing, estimate)
-                for listing, of_listing, estimate in zip(listings, photos, estimates, strict=True)
-            ]
-        )
-        return [next(answers) if isinstance(item, _Listing) else item for item in group]
+        answers = iter(self._answers(listings, photos))
+        results: list[Output | Rejected] = []
+        for item in group:
+            results += next(answers) if isinstance(item, _Listing) else [item]
+        return results
 
-    def _estimates(
-        self, listings: Sequence[_Listing], photos: Sequence[Sequence[Photo]]
-    ) -> list[Estimate | None]:
-        """Price the listings that have sound photos, on the mean of those photos' features."""
-        sound = [[p.prepared for p in of_listing if p.prepared] for of_listing in photos]
-        counts = [len(prepared) for prepared in sound if prepared]
-        if not counts:
-            return [None] * len(listings)
-        with self._metrics.stage_seconds.labels("forward").time():
-            features = self._pricer.features([photo for prepared in sound for photo in prepared])
-            by_listing = np.split(features, np.cumsum(counts)[:-1])
-            priced = [item.event for item, kept in zip(listings, sound, strict=True) if kept]
-            estimates = iter(
-                self._pricer.estimate(
-                    np.stack([of_listing.mean(axis=0) for of_listing in by_listing]),
-                    [event.statistics for event in priced],
-                    [event.category for event in priced],
-                )
+    def _answers(
+        self, listings: Sequence[_Listing], photos: Sequence[Sequence[Sequence[Photo]]]
+    ) -> Iterator[list[Output]]:
+        """Yield what is written for each listing: the answer, and that of a shadow beside it."""
+        questions = [
+            Question(
+                listing.event,
+                [photo.prepared for photo in of_view if photo.prepared],
+                [pricer for _, pricer in view.models],
             )
-        return [next(estimates) if prepared else None for prepared in sound]
+            for listing, of_listing in zip(listings, photos, strict=True)
+            for view, of_view in zip(listing.views, of_listing, strict=True)
+        ]
+        with self._metrics.stage_seconds.labels("forward").time():
+            found = iter(estimates(questions))
+        for listing, of_listing in zip(listings, photos, strict=True):
+            yield [
+                self._output(listing, of_view, role, pricer, estimate)
+                for view, of_view in zip(listing.views, of_listing, strict=True)
+                for (role, pricer), estimate in zip(view.models, next(found), strict=True)
+            ]
 
     def _output(
-        self, listing: _Listing, photos: Sequence[Photo], estimate: Estimate | None
+        self,
+        listing: _Listing,
+        photos: Sequence[Photo],
+        role: ModelRole,
+        pricer: Pricer,
+        estimate: Estimate | None,
     ) -> Output:
         event = answer(
             listing.event,
             [photo.faults for photo in photos],
             estimate,
-            model_version=self._pricer.version,
-            range_probability=self._pricer.range_probability,
+            model_version=pricer.version,
+            range_probability=pricer.range_probability,
         )
-        self._given.append(event)
+        self._given.append((role, event))
+        topic = PRICE_SUGGESTED if isinstance(event, PriceSuggested) else REUPLOAD_REQUESTED
         return Output(
-            topic=PRICE_SUGGESTED if isinstance(event, PriceSuggested) else REUPLOAD_REQUESTED,
+            topic=PRICE_SHADOW if role is ModelRole.SHADOW else topic,
             partition=listing.record.partition,
             key=event.seller_id.encode(),
             value=event.to_bytes(),
@@ -240,6 +276,18 @@ class SuggestProcessor:
             ),
             timestamp_ms=listing.record.timestamp_ms,
         )
+
+
+def _views(lineup: Lineup, seller_id: str) -> list[_View]:
+    """Name who answers a seller; the shadow shares the photos where it wants them alike."""
+    role, pricer = lineup.answering(seller_id)
+    views = [_View([(role, pricer)])]
+    if (shadow := lineup.shadow) is not None:
+        if shadow.preprocessing == pricer.preprocessing:
+            views[0].models.append((ModelRole.SHADOW, shadow))
+        else:
+            views.append(_View([(ModelRole.SHADOW, shadow)]))
+    return views
 
 
 def _position(record: Record) -> _Position:

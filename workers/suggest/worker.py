@@ -1,55 +1,81 @@
 """The suggest worker as a process: the model, the photos' sources and the loop wired together."""
 
-from models.errors import ModelsError
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import structlog
+from confluent_kafka import Producer
+
+from models.errors import BundleError, ModelsError
 from models.images.limits import ImageLimits
 from models.pricer import Pricer
-from schemas.topics import LISTING_ENRICHED, PRICE_SUGGESTED, REUPLOAD_REQUESTED
+from models.trial import try_out
+from schemas.model import ModelPublished, ModelRole
+from schemas.topics import (
+    LISTING_ENRICHED,
+    MODELS,
+    PRICE_SHADOW,
+    PRICE_SUGGESTED,
+    REUPLOAD_REQUESTED,
+)
 from stats_store.errors import StatsStoreError
 from workers.errors import ConfigurationError
+from workers.registry.storage import ModelRegistry
+from workers.runtime.clients import ClientOptions
 from workers.runtime.cluster import co_partitions
+from workers.runtime.dead_letters import dead_letter
 from workers.runtime.metrics import RoutingMetrics, SuggestMetrics, new_registry
+from workers.runtime.processing import Rejected
 from workers.runtime.routing import SellerRouter
 from workers.runtime.service import client_options, run_worker
 from workers.runtime.settings import Settings
 from workers.suggest.allow_list import AllowList
 from workers.suggest.fetch import Fetcher
 from workers.suggest.file_roots import FileRoots
+from workers.suggest.lineup import Lineup
+from workers.suggest.model_follower import ModelFollower
 from workers.suggest.processor import SuggestProcessor
 from workers.suggest.web import WebPhotos
+
+log = structlog.get_logger(__name__)
+
+_TOLD_S = 10.0  # for a dead letter to reach the broker
+_FIRST_MODEL_S = 120.0  # to fetch and load the first model: some hundred MB from a slow store
 
 
 def run_suggest(settings: Settings) -> None:
     """Answer listings until SIGTERM or SIGINT.
 
     Raises:
-        ConfigurationError: no bundle or no Kafka is named, or the topics do not fit together.
+        ConfigurationError: no bundle or no Kafka is named, no usable model is announced, or the
+            topics do not fit together.
         BundleError: the bundle is not whole.
         WorkersError: see `workers.runtime.loop.TransactionalLoop.run`.
         KafkaException: the cluster cannot be reached, or a client failed for good.
     """
-    if settings.bundle is None:
+    if settings.bundle is None and settings.model_registry is None:
         raise ConfigurationError(
-            "SECONDSIGHT_BUNDLE is not set; name the folder of a model bundle there, such as one "
-            "that 'secondsight train' wrote"
+            "neither SECONDSIGHT_BUNDLE nor SECONDSIGHT_MODEL_REGISTRY is set; name the folder of "
+            "a model bundle there, such as one that 'secondsight train' wrote, or where announced "
+            "bundles lie"
         )
     options = client_options(settings)
-    topics = (LISTING_ENRICHED, PRICE_SUGGESTED, REUPLOAD_REQUESTED)
+    topics = (LISTING_ENRICHED, PRICE_SUGGESTED, REUPLOAD_REQUESTED, PRICE_SHADOW)
     partitions = co_partitions(options.common(), map(settings.topic, topics))
-    pricer = Pricer.load(
-        settings.bundle,
-        threads=settings.suggest_threads,
-        limits=ImageLimits(max_bytes=settings.image_max_bytes),
-    )
     registry = new_registry()
     metrics = SuggestMetrics(registry)
-    metrics.model_info.labels(pricer.version).set(1)
-    with SuggestProcessor(
-        pricer,
-        fetcher(settings),
-        metrics,
-        decode_threads=settings.suggest_decode_threads,
-        router=SellerRouter(partitions=partitions, metrics=RoutingMetrics(registry)),
-    ) as processor:
+    with ExitStack() as stack:
+        processor = stack.enter_context(
+            SuggestProcessor(
+                _lineup(settings, options, metrics, stack),
+                fetcher(settings),
+                metrics,
+                decode_threads=settings.suggest_decode_threads,
+                router=SellerRouter(partitions=partitions, metrics=RoutingMetrics(registry)),
+            )
+        )
         run_worker(
             processor,
             name="suggest",
@@ -60,6 +86,53 @@ def run_suggest(settings: Settings) -> None:
             batch_max_wait_ms=settings.suggest_batch_max_wait_ms,
             worker_faults=(ModelsError, StatsStoreError),
         )
+
+
+def _lineup(
+    settings: Settings, options: ClientOptions, metrics: SuggestMetrics, stack: ExitStack
+) -> Callable[[], Lineup]:
+    """Return what tells the models in use: those announced, or the one bundle of the settings."""
+    limits = ImageLimits(max_bytes=settings.image_max_bytes)
+
+    def loaded(folder: Path) -> Pricer:
+        return Pricer.load(folder, threads=settings.suggest_threads, limits=limits)
+
+    first = None if settings.bundle is None else loaded(settings.bundle)
+    if settings.model_registry is None:
+        assert first is not None  # noqa: S101  run_suggest() refuses to go without both
+        lineup = Lineup(first)
+        metrics.model_info.labels(first.version, ModelRole.LIVE.value).set(1)
+        return lambda: lineup
+    models = ModelRegistry(settings.model_registry)
+
+    def load(event: ModelPublished) -> Pricer:
+        with models.fetched(event.uri, manifest_sha256=event.manifest_sha256) as folder:
+            pricer = loaded(folder)
+        if pricer.version != event.model_version:
+            raise BundleError(f"{event.uri} is {pricer.version}, not {event.model_version}")
+        try_out(pricer)
+        return pricer
+
+    follower = stack.enter_context(
+        ModelFollower(
+            options.log_reader(),
+            topic=settings.topic(MODELS),
+            load=load,
+            first=first,
+            refuse=partial(_refuse, Producer(options.plain_producer()), settings.topic),
+            metrics=metrics,
+        )
+    )
+    follower.wait(timeout=_FIRST_MODEL_S)
+    return follower.lineup
+
+
+def _refuse(producer: Producer, physical: Callable[[str], str], rejected: Rejected) -> None:
+    """Write an announcement to its dead-letter topic; it is in the log in any case."""
+    letter = dead_letter(rejected, attempt=1)
+    producer.produce(physical(letter.topic), letter.value, letter.key, headers=list(letter.headers))
+    if producer.flush(_TOLD_S):
+        log.warning("a refused announcement could not be written", topic=letter.topic)
 
 
 def fetcher(settings: Settings) -> Fetcher:

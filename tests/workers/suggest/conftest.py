@@ -33,6 +33,7 @@ from workers.runtime.routing import SellerRouter
 from workers.suggest.allow_list import AllowList
 from workers.suggest.fetch import Fetcher
 from workers.suggest.file_roots import FileRoots
+from workers.suggest.lineup import Lineup
 from workers.suggest.processor import SuggestProcessor
 from workers.suggest.web import WebPhotos
 
@@ -149,11 +150,14 @@ class MeanPricer:
     A mean level below 10 is a photo fault (too dark).
     """
 
-    version = "mean-1"
     currency = "GBP"
     range_probability = 0.8
 
-    def __init__(self) -> None:
+    def __init__(self, version: str = "mean-1", *, factor: float = 1.0, size: int = 1) -> None:
+        self.version = version
+        self.factor = factor  # of its prices
+        self.preprocessing = size  # models of one size want photos alike and have equal features
+        self.image_fingerprint = f"mean-{size}"
         self.passes: list[int] = []
         self.during_pass: Callable[[], None] = lambda: None
         self.prepared = threading.Semaphore(0)
@@ -177,9 +181,9 @@ class MeanPricer:
         assert len(features) == len(statistics) == len(categories)
         return [
             Estimate(
-                price_minor=round(level * 10),
-                low_minor=round(level * 9),
-                high_minor=round(level * 11),
+                price_minor=round(level * 10 * self.factor),
+                low_minor=round(level * 9 * self.factor),
+                high_minor=round(level * 11 * self.factor),
                 score=level,
                 confidence=0.5,
                 qualified=bool(level >= 50),
@@ -289,7 +293,11 @@ def build(
     """Gives a processor whose photos may come from `tmp_path` and from `host`."""
 
     def build(
-        host: PhotoHost | None = None, *, timeout_s: float = DEADLINE_S, **options: Any
+        host: PhotoHost | None = None,
+        *,
+        timeout_s: float = DEADLINE_S,
+        lineup: Callable[[], Lineup] = lambda: Lineup(cast(Pricer, pricer)),
+        **options: Any,
     ) -> SuggestProcessor:
         web = WebPhotos(
             AllowList(["127.0.0.1"], ports=[host.port] if host else []),
@@ -298,7 +306,7 @@ def build(
         )
         files = FileRoots([tmp_path], max_bytes=1_000_000)
         return SuggestProcessor(
-            cast(Pricer, pricer),
+            lineup,
             Fetcher(files, web, timeout_s=timeout_s, pause_s=0.01),
             SuggestMetrics(registry),
             decode_threads=2,

@@ -73,7 +73,6 @@ def test_names_that_hang_hold_up_neither_files_nor_leaving(
         return prepared
 
     preparation = Preparation(
-        prepare,
         fetcher(tmp_path),
         SuggestMetrics(registry),
         decode_threads=1,
@@ -85,10 +84,10 @@ def test_names_that_hang_hold_up_neither_files_nor_leaving(
         with preparation:
             for number in range(LOOK_UPS_AT_ONCE + 10):
                 reference = ImageReference(uri=f"http://{number}.photos.test/photo")
-                preparation.start([reference])
+                preparation.start([reference], prepare)
             for _ in range(LOOK_UPS_AT_ONCE):
                 assert hanging.asked.acquire(timeout=DEADLINE_S)
-            local = preparation.start([ImageReference(uri=f"file://{tmp_path}/photo")])
+            local = preparation.start([ImageReference(uri=f"file://{tmp_path}/photo")], prepare)
             answers.append(local.result(DEADLINE_S))
 
     visitor = threading.Thread(target=enter_and_leave, daemon=True)

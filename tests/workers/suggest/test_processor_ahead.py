@@ -15,7 +15,7 @@ from schemas.image import ImageReference
 from schemas.suggestion import PriceSuggested
 from workers.runtime.metrics import SuggestMetrics
 from workers.suggest.fetch import Fetcher
-from workers.suggest.preparation import Photo, Preparation
+from workers.suggest.preparation import Photo, Preparation, Prepare
 from workers.suggest.processor import SuggestProcessor
 
 if TYPE_CHECKING:
@@ -79,9 +79,11 @@ def test_few_photos_are_in_memory_at_once(
     begun: list[int] = []
     begin = Preparation.start
 
-    def counted(self: Preparation, images: Sequence[ImageReference], **about: Any) -> Any:
+    def counted(
+        self: Preparation, images: Sequence[ImageReference], prepare: Prepare, **about: Any
+    ) -> Any:
         begun.append(len(images))
-        return begin(self, images, **about)
+        return begin(self, images, prepare, **about)
 
     monkeypatch.setattr(Preparation, "start", counted)
     counts = [2, 1, 1, 2, 5, 1]
@@ -160,7 +162,6 @@ def test_few_photos_are_fetched_at_once(registry: CollectorRegistry) -> None:
     fetcher = CountingFetcher()
     prepared = PreparedPhoto(pixels=np.zeros((3, 1, 1), np.float32), faults=())
     preparation = Preparation(
-        lambda _data: prepared,
         cast(Fetcher, fetcher),
         SuggestMetrics(registry),
         decode_threads=1,
@@ -168,7 +169,8 @@ def test_few_photos_are_fetched_at_once(registry: CollectorRegistry) -> None:
     )
 
     with preparation:
-        listings = [preparation.start([ImageReference(uri="x:y")] * 4) for _ in range(3)]
+        images = [ImageReference(uri="x:y")] * 4
+        listings = [preparation.start(images, lambda _data: prepared) for _ in range(3)]
         photos = [listing.result(DEADLINE_S) for listing in listings]
 
     assert photos == [[Photo(prepared)] * 4] * 3
