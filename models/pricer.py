@@ -14,23 +14,14 @@ from models.bundle.folder import HEADS_ONNX_FILE, Bundle, read_bundle
 from models.bundle.images import BundledImages
 from models.errors import BundleError
 from models.extractors.preprocessing import Preprocessing
-from models.extractors.protocol import Features, Pixels
-from models.images.decode import decode_image
-from models.images.faults import Fault, judge
+from models.extractors.protocol import Features
 from models.images.limits import DEFAULT_LIMITS, ImageLimits
 from models.joint.inputs import input_rows
 from models.joint.runtime import OnnxHeads
+from models.prepared_photo import PreparedPhoto, prepare_photo
 from schemas.money import MAX_MINOR_UNITS, minor_unit_digits
 from schemas.statistics import Scope, Statistics
 from stats_store.features import STATISTICS_WIDTH
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PreparedPhoto:
-    """A photo ready for the network: pixels `[3, S, S]`, and its faults, the worst first."""
-
-    pixels: Pixels
-    faults: tuple[Fault, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +108,18 @@ class Pricer:
         return self.bundle.snapshot.statistics(category)
 
     def prepare(self, data: bytes) -> PreparedPhoto:
-        """Decode, judge and scale one photo; most of the time the interpreter lock is free.
+        """Decode, judge and scale one photo.
 
         Raises:
             UnreadableImageError: the bytes are no photo or break a limit.
         """
-        image = decode_image(data, self._limits)
-        return PreparedPhoto(self.images.preprocess(image), judge(image))
+        return prepare_photo(data, self.preprocessing, self._limits)
 
     def features(self, photos: Sequence[PreparedPhoto]) -> Features:
         """Return the image features `[N, width]` of N photos; N may be 0."""
         if not photos:
             return np.empty((0, self.width), np.float32)
-        pixels = np.stack([photo.pixels for photo in photos])
+        pixels = self.preprocessing.normalise(np.stack([photo.pixels for photo in photos]))
         return self.images.features(pixels)
 
     def estimate(

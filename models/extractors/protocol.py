@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.float32]
 """Preprocessed photos, shape [N, 3, S, S] or [3, S, S], normalised as the network expects."""
 
+Squashed = NDArray[np.uint8]
+"""Photos at the size of the network's input, shape [N, S, S, 3] or [S, S, 3], R, G and B."""
+
 Features = NDArray[np.float32]
 """Pooled activations of the last convolution, shape [N, width]."""
 

@@ -54,7 +54,8 @@ def test_one_photo_to_one_price_as_torch_and_the_formulas_give_it(
     assert prepared.faults == ()
     features = pricer.features([prepared])
     with torch.inference_mode():
-        expected = backbone.build()(torch.from_numpy(prepared.pixels[None])).numpy()
+        pixels = pricer.preprocessing.normalise(prepared.pixels[None])
+        expected = backbone.build()(torch.from_numpy(pixels)).numpy()
     assert features == pytest.approx(expected, abs=1e-5)
 
     statistics = pricer.snapshot_statistics(CATEGORY)

@@ -10,7 +10,8 @@ import typer
 
 from models.errors import ModelsError, UnreadableImageError
 from models.images.limits import DEFAULT_LIMITS
-from models.pricer import Estimate, PreparedPhoto, Pricer
+from models.prepared_photo import PreparedPhoto
+from models.pricer import Estimate, Pricer
 from schemas.money import minor_unit_digits
 from schemas.suggestion import ReuploadReason
 from workers.suggest.hints import hint_for

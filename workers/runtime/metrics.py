@@ -281,6 +281,13 @@ class SuggestMetrics:
             "image_fetches_total", "Photos asked for, by what came of it", "outcome"
         )
         self.fetched_bytes = meter.counter("image_fetched_bytes_total", "Bytes of photos fetched")
+        self.decoder_ends = meter.counter(
+            "decoder_ends_total",
+            "Decoder processes that were replaced: crashed, overtime, cancelled, recycled",
+            "cause",
+        )
+        for cause in ("crashed", "overtime", "cancelled", "recycled"):
+            self.decoder_ends.labels(cause)
         self.model_info = meter.gauge(
             "model_info", "1 for each model in use; role: live, canary, shadow", "version", "role"
         )

@@ -222,9 +222,14 @@ class Settings(BaseSettings):
     suggest_threads: int | None = _setting(
         "Suggestions", "threads", None, "Threads of the model. Not set: one a core.", ge=1, le=1_024
     )
-    suggest_decode_threads: int = _setting(
-        "Suggestions", "threads", 2, "Threads that decode photos.", ge=1, le=256
+    suggest_decode_processes: int = _setting(
+        "Suggestions", "processes", 2, "Processes that decode photos.", ge=1, le=256
     )
+    suggest_decode_memory_bytes: int = _setting(
+        "Suggestions", "bytes", 1536 * 1024 * 1024,
+        "Address space of a process that decodes photos; what takes more is unreadable.",
+        ge=512 * 1024 * 1024, le=1 << 40,
+    )  # fmt: skip
 
     # Photos
     image_file_roots: Annotated[tuple[Path, ...], NoDecode] = _setting(

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from models.extractors.protocol import Features
-from models.pricer import Estimate, PreparedPhoto, Pricer
+from models.prepared_photo import PreparedPhoto
+from models.pricer import Estimate, Pricer
 from schemas.listing import ListingEnriched
 
 

@@ -2,17 +2,18 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import structlog
 
 from models.errors import UnreadableImageError
+from models.extractors.preprocessing import Preprocessing
 from models.images.faults import Fault
-from models.pricer import PreparedPhoto
+from models.prepared_photo import PreparedPhoto
 from schemas.image import ImageReference
 from schemas.suggestion import ReuploadReason
 from workers.runtime.metrics import SuggestMetrics
@@ -21,7 +22,19 @@ from workers.suggest.fetch import Fetcher
 
 log = structlog.get_logger()
 
-Prepare = Callable[[bytes], PreparedPhoto]
+
+class Decoding(Protocol):
+    """Whatever decodes photos: `workers.suggest.decoders.Decoders`."""
+
+    async def __aenter__(self) -> object:
+        """Begin; in the event loop in which it is used."""
+
+    async def __aexit__(self, *details: object) -> None:
+        """End."""
+
+    async def prepare(self, data: bytes, preprocessing: Preprocessing) -> PreparedPhoto:
+        """Decode, judge and scale one photo; raises UnreadableImageError."""
+
 
 _UNAVAILABLE = Fault(code=ReuploadReason.UNAVAILABLE, weight=1.0)
 _UNREADABLE = Fault(code=ReuploadReason.UNREADABLE, weight=1.0)
@@ -38,12 +51,12 @@ class Photo:
 
 
 class Preparation:
-    """Fetches photos in an event loop and decodes them in threads; to be entered before use.
+    """Fetches photos in an event loop and has them decoded; to be entered before use.
 
     Args:
         fetcher: gives the bytes.
+        decoders: make a network's input of them.
         metrics: counts photos and their seconds.
-        decode_threads: how many photos are decoded at once.
         photos_at_once: how many photos are between the start of their fetch and the end of
             their decoding; with the fetcher's byte limit it bounds the bytes held.
     """
@@ -51,21 +64,21 @@ class Preparation:
     def __init__(
         self,
         fetcher: Fetcher,
+        decoders: Decoding,
         metrics: SuggestMetrics,
         *,
-        decode_threads: int,
         photos_at_once: int = 32,
     ) -> None:
         self._fetcher = fetcher
+        self._decoders = decoders
         self._metrics = metrics
         self._slots = asyncio.Semaphore(photos_at_once)
-        self._decoders = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fetch", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._fetcher.__aenter__(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,10 +86,9 @@ class Preparation:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        self._decoders.shutdown(cancel_futures=True)
 
     def start(
-        self, images: Sequence[ImageReference], prepare: Prepare, **about: str | int
+        self, images: Sequence[ImageReference], preprocessing: Preprocessing, **about: str | int
     ) -> Future[list[Photo]]:
         """Begin with the photos of a listing; the future has them in the order given.
 
@@ -84,27 +96,28 @@ class Preparation:
 
         Args:
             images: where the photos are.
-            prepare: decodes the bytes of a photo, judges it and makes a network's input of it;
-                called from several threads at once; raises UnreadableImageError.
+            preprocessing: of the network that they are for.
             about: goes into the log beside a photo that cannot be used.
         """
-        work = self._listing(images, prepare, about)
+        work = self._listing(images, preprocessing, about)
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def _listing(
-        self, images: Sequence[ImageReference], prepare: Prepare, about: Mapping[str, str | int]
+        self,
+        images: Sequence[ImageReference],
+        preprocessing: Preprocessing,
+        about: Mapping[str, str | int],
     ) -> list[Photo]:
-        return await asyncio.gather(*(self._photo(image, prepare, about) for image in images))
+        return await asyncio.gather(*(self._photo(i, preprocessing, about) for i in images))
 
     async def _photo(
-        self, image: ImageReference, prepare: Prepare, about: Mapping[str, str | int]
+        self, image: ImageReference, preprocessing: Preprocessing, about: Mapping[str, str | int]
     ) -> Photo:
         async with self._slots:
             try:
                 data = await self._fetch(image)
-                prepared = await self._loop.run_in_executor(
-                    self._decoders, self._decode, data, prepare
-                )
+                with self._metrics.stage_seconds.labels("decode").time():
+                    prepared = await self._decoders.prepare(data, preprocessing)
             except (FetchRefusedError, FetchFailedError) as error:
                 log.info("photo unavailable", uri=_shown(image), error=str(error), **about)
                 return Photo(None, (_UNAVAILABLE,))
@@ -128,9 +141,9 @@ class Preparation:
         self._metrics.fetched_bytes.inc(len(data))
         return data
 
-    def _decode(self, data: bytes, prepare: Prepare) -> PreparedPhoto:
-        with self._metrics.stage_seconds.labels("decode").time():
-            return prepare(data)
+    async def _start(self) -> None:
+        await self._fetcher.__aenter__()
+        await self._decoders.__aenter__()
 
     async def _stop(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -140,6 +153,7 @@ class Preparation:
             await asyncio.wait(tasks, timeout=_LEAVE_S)
         with suppress(TimeoutError):
             async with asyncio.timeout(_LEAVE_S):
+                await self._decoders.__aexit__(None, None, None)
                 await self._fetcher.__aexit__(None, None, None)
 
 

@@ -20,7 +20,7 @@ from workers.suggest.answer import answer
 from workers.suggest.estimating import Question, estimates
 from workers.suggest.fetch import Fetcher
 from workers.suggest.lineup import Lineup
-from workers.suggest.preparation import Photo, Preparation
+from workers.suggest.preparation import Decoding, Photo, Preparation
 
 SOURCE = "/secondsight/suggest"
 
@@ -64,8 +64,8 @@ class SuggestProcessor:
     Args:
         lineup: returns the models in use now; a listing is answered by those of when it arrived.
         fetcher: gives the bytes of photos.
+        decoders: make the networks' input of them.
         metrics: where answers, photos and seconds are counted.
-        decode_threads: how many photos are decoded at once.
         router: sends strays to their seller's partition.
         photos_in_memory: most photos that are fetched and decoded ahead of their batch, and most
             that go through the network at once; a listing's photos stay together.
@@ -75,9 +75,9 @@ class SuggestProcessor:
         self,
         lineup: Callable[[], Lineup],
         fetcher: Fetcher,
+        decoders: Decoding,
         metrics: SuggestMetrics,
         *,
-        decode_threads: int,
         router: SellerRouter,
         photos_in_memory: int = 256,
     ) -> None:
@@ -85,7 +85,7 @@ class SuggestProcessor:
         self._metrics = metrics
         self._router = router
         self._photos_in_memory = photos_in_memory
-        self._preparation = Preparation(fetcher, metrics, decode_threads=decode_threads)
+        self._preparation = Preparation(fetcher, decoders, metrics)
         self._ahead: dict[_Position, _Listing | Output | Rejected] = {}
         self._given: list[tuple[ModelRole, PriceSuggested | ReuploadRequested]] = []
 
@@ -183,7 +183,7 @@ class SuggestProcessor:
         for view in listing.views:
             view.photos = self._preparation.start(
                 listing.event.images,
-                view.models[0][1].prepare,
+                view.models[0][1].preprocessing,
                 topic=listing.record.topic,
                 partition=listing.record.partition,
                 offset=listing.record.offset,

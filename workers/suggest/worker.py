@@ -32,6 +32,7 @@ from workers.runtime.routing import SellerRouter
 from workers.runtime.service import client_options, run_worker
 from workers.runtime.settings import Settings
 from workers.suggest.allow_list import AllowList
+from workers.suggest.decoders import Decoders
 from workers.suggest.fetch import Fetcher
 from workers.suggest.file_roots import FileRoots
 from workers.suggest.lineup import Lineup
@@ -71,8 +72,13 @@ def run_suggest(settings: Settings) -> None:
             SuggestProcessor(
                 _lineup(settings, options, metrics, stack),
                 fetcher(settings),
+                Decoders(
+                    metrics,
+                    processes=settings.suggest_decode_processes,
+                    memory_bytes=settings.suggest_decode_memory_bytes,
+                    limits=ImageLimits(max_bytes=settings.image_max_bytes),
+                ),
                 metrics,
-                decode_threads=settings.suggest_decode_threads,
                 router=SellerRouter(partitions=partitions, metrics=RoutingMetrics(registry)),
             )
         )

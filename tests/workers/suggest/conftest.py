@@ -18,9 +18,11 @@ from aiohttp import web
 from PIL import Image
 from prometheus_client import CollectorRegistry
 
+from models.extractors.preprocessing import Preprocessing
 from models.images.decode import decode_image
 from models.images.faults import Fault
-from models.pricer import Estimate, PreparedPhoto, Pricer
+from models.prepared_photo import PreparedPhoto
+from models.pricer import Estimate, Pricer
 from schemas import cloudevents
 from schemas.image import ImageReference
 from schemas.listing import ListingCreated, ListingEnriched
@@ -42,6 +44,7 @@ DEADLINE_S = 20.0
 TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 HAPPENED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 PHOTO = bytes(range(256)) * 40
+SQUASH = Preprocessing(size=8, mean=(0, 0, 0), std=(256, 256, 256), resample="bilinear")
 
 
 class PhotoHost:
@@ -167,7 +170,7 @@ class MeanPricer:
         dark = (Fault(code=ReuploadReason.TOO_DARK, weight=0.5),)
         self.prepared.release()
         return PreparedPhoto(
-            pixels=np.full((3, 1, 1), level, np.float32), faults=dark if level < 10 else ()
+            pixels=np.full((1, 1, 3), level, np.uint8), faults=dark if level < 10 else ()
         )
 
     def features(self, photos: Sequence[PreparedPhoto]) -> Any:
@@ -190,6 +193,22 @@ class MeanPricer:
             )
             for level in features[:, 0].tolist()
         ]
+
+
+class InProcess:
+    """Decodes in threads of the test, with the pricer's own `prepare`."""
+
+    def __init__(self, prepare: Callable[[bytes], PreparedPhoto]) -> None:
+        self._prepare = prepare
+
+    async def __aenter__(self) -> InProcess:
+        return self
+
+    async def __aexit__(self, *details: object) -> None:
+        pass
+
+    async def prepare(self, data: bytes, preprocessing: object) -> PreparedPhoto:
+        return await asyncio.to_thread(self._prepare, data)
 
 
 class Scene:
@@ -308,8 +327,8 @@ def build(
         return SuggestProcessor(
             lineup,
             Fetcher(files, web, timeout_s=timeout_s, pause_s=0.01),
+            InProcess(pricer.prepare),
             SuggestMetrics(registry),
-            decode_threads=2,
             router=SellerRouter(partitions=PARTITIONS, metrics=RoutingMetrics(registry)),
             **options,
         )

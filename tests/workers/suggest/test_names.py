@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from models.pricer import PreparedPhoto
+from models.prepared_photo import PreparedPhoto
 from schemas.image import ImageReference
+from tests.workers.suggest.conftest import SQUASH, InProcess
 from workers.runtime.metrics import SuggestMetrics
 from workers.suggest.allow_list import AllowList
 from workers.suggest.errors import FetchFailedError
@@ -65,7 +66,7 @@ def test_names_that_hang_hold_up_neither_files_nor_leaving(
     hanging: HangingNames, registry: CollectorRegistry, tmp_path: Path
 ) -> None:
     (tmp_path / "photo").write_bytes(b"photo")
-    prepared = PreparedPhoto(pixels=np.zeros((3, 1, 1), np.float32), faults=())
+    prepared = PreparedPhoto(pixels=np.zeros((1, 1, 3), np.uint8), faults=())
     decoded: list[bytes] = []
 
     def prepare(data: bytes) -> PreparedPhoto:
@@ -74,8 +75,8 @@ def test_names_that_hang_hold_up_neither_files_nor_leaving(
 
     preparation = Preparation(
         fetcher(tmp_path),
+        InProcess(prepare),
         SuggestMetrics(registry),
-        decode_threads=1,
         photos_at_once=LOOK_UPS_AT_ONCE + 20,
     )
     answers: list[list[Photo]] = []
@@ -84,10 +85,10 @@ def test_names_that_hang_hold_up_neither_files_nor_leaving(
         with preparation:
             for number in range(LOOK_UPS_AT_ONCE + 10):
                 reference = ImageReference(uri=f"http://{number}.photos.test/photo")
-                preparation.start([reference], prepare)
+                preparation.start([reference], SQUASH)
             for _ in range(LOOK_UPS_AT_ONCE):
                 assert hanging.asked.acquire(timeout=DEADLINE_S)
-            local = preparation.start([ImageReference(uri=f"file://{tmp_path}/photo")], prepare)
+            local = preparation.start([ImageReference(uri=f"file://{tmp_path}/photo")], SQUASH)
             answers.append(local.result(DEADLINE_S))
 
     visitor = threading.Thread(target=enter_and_leave, daemon=True)

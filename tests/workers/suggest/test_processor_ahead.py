@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from models.pricer import PreparedPhoto
+from models.extractors.preprocessing import Preprocessing
+from models.prepared_photo import PreparedPhoto
 from schemas.image import ImageReference
 from schemas.suggestion import PriceSuggested
+from tests.workers.suggest.conftest import SQUASH, InProcess
 from workers.runtime.metrics import SuggestMetrics
 from workers.suggest.fetch import Fetcher
-from workers.suggest.preparation import Photo, Preparation, Prepare
+from workers.suggest.preparation import Photo, Preparation
 from workers.suggest.processor import SuggestProcessor
 
 if TYPE_CHECKING:
@@ -80,10 +82,10 @@ def test_few_photos_are_in_memory_at_once(
     begin = Preparation.start
 
     def counted(
-        self: Preparation, images: Sequence[ImageReference], prepare: Prepare, **about: Any
+        self: Preparation, images: Sequence[ImageReference], squash: Preprocessing, **about: Any
     ) -> Any:
         begun.append(len(images))
-        return begin(self, images, prepare, **about)
+        return begin(self, images, squash, **about)
 
     monkeypatch.setattr(Preparation, "start", counted)
     counts = [2, 1, 1, 2, 5, 1]
@@ -160,17 +162,17 @@ class CountingFetcher:
 
 def test_few_photos_are_fetched_at_once(registry: CollectorRegistry) -> None:
     fetcher = CountingFetcher()
-    prepared = PreparedPhoto(pixels=np.zeros((3, 1, 1), np.float32), faults=())
+    prepared = PreparedPhoto(pixels=np.zeros((1, 1, 3), np.uint8), faults=())
     preparation = Preparation(
         cast(Fetcher, fetcher),
+        InProcess(lambda _data: prepared),
         SuggestMetrics(registry),
-        decode_threads=1,
         photos_at_once=3,
     )
 
     with preparation:
         images = [ImageReference(uri="x:y")] * 4
-        listings = [preparation.start(images, lambda _data: prepared) for _ in range(3)]
+        listings = [preparation.start(images, SQUASH) for _ in range(3)]
         photos = [listing.result(DEADLINE_S) for listing in listings]
 
     assert photos == [[Photo(prepared)] * 4] * 3
