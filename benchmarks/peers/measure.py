@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +57,13 @@ def start_on(
     core: int, command: Sequence[str], *, environment: Mapping[str, str] | None = None
 ) -> "subprocess.Popen[bytes]":
     """Start a command whose threads all run on one core; its output goes to our stderr."""
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _PINNED, str(core), *command],
-        env={**os.environ, **(environment or {})},
-        stdout=sys.stderr.fileno(),
-    )
+    pinned = [sys.executable, "-I", "-S", "-c", _PINNED, str(core), *command]
+    return start(pinned, environment=environment or {})
+
+
+def start(command: Sequence[str], *, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """Start a command on the cores of this process; its output goes to our stderr."""
+    return subprocess.Popen(command, env={**os.environ, **environment}, stdout=sys.stderr.fileno())
 
 
 def broker_processes() -> list[psutil.Process]:
@@ -93,6 +95,7 @@ def follow(
     events: int,
     then_drained: Sequence[str] = (),
     broker: Sequence[psutil.Process] = (),
+    seen: Callable[[int], None] = lambda _done: None,
 ) -> Run:
     """Watch a process until its group has committed `events` records of partition 0 of a topic.
 
@@ -104,6 +107,7 @@ def follow(
         events: where the measured stretch ends.
         then_drained: topics of its own that have to be read to their end, too.
         broker: whose processor time is counted beside it.
+        seen: told at every look how many records are committed.
 
     Raises:
         SystemExit: it ended, or stood still for STANDSTILL_S.
@@ -118,6 +122,7 @@ def follow(
                 raise SystemExit(f"{group} ended with {process.returncode}")
             done = committed(observer, topic)
             now = time.perf_counter()
+            seen(done)
             if done > 0 and not samples:
                 cpu_before, broker_before = cpu_seconds(process.pid), _cpu_of(broker)
             if done > 0 and (not samples or done > samples[-1][1]):
