@@ -5,6 +5,7 @@ Photos are JPEGs of 640 x 480; a small bundle is trained on simulated ones, or -
 
 - throughput: listings a second from Kafka and HTTP to committed answers, over the bare forward
   pass of the same model, which is measured before and after, since a machine's speed drifts.
+  The same by processor time, which other programs on the machine disturb less.
 - plain: the same beside a worker as most people would write it (suggesting/plain_worker.py),
   which has to give the same answers.
 - latency: from `listing.created` through the stats and the suggest worker to the answer, at half
@@ -13,7 +14,7 @@ Photos are JPEGs of 640 x 480; a small bundle is trained on simulated ones, or -
 - start: from the start of the process to the first answer, where listings wait.
 - kills: SIGKILL at random moments, --kills times, and what a reader of committed records sees.
 
-    python benchmarks/serving.py [--part PART]... [--listings N] [--bundle DIR]
+    python benchmarks/serving.py [--part PART]... [--rounds N] [--bundle DIR]
     python benchmarks/serving.py --part memory --memory-listings 20000
     python benchmarks/serving.py --part kills --kills 50
 """
@@ -33,12 +34,12 @@ from benchmarks.suggesting.first_answer import first_answer_s
 from benchmarks.suggesting.kills import kill
 from benchmarks.suggesting.latency import latency
 from benchmarks.suggesting.memory import memory
+from benchmarks.suggesting.rounds import Figures, Round, figures_of
 from benchmarks.suggesting.scene import Scene, scene
-from benchmarks.suggesting.throughput import forward_rate, run_ours, run_plain
+from benchmarks.suggesting.throughput import run_forward, run_ours, run_plain
 from workers.local.broker import LocalBroker
 
 PARTS = ("throughput", "plain", "latency", "memory", "start", "kills")
-Figures = dict[str, float | int | str]
 
 
 def main() -> None:
@@ -60,8 +61,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--part", action="append", choices=PARTS, help="all by default")
     parser.add_argument("--bundle", type=Path, help="of lite2; one is trained by default")
-    parser.add_argument("--listings", type=int, default=1_500, help="of throughput")
-    parser.add_argument("--plain-listings", type=int, default=200, help="it takes far longer")
+    parser.add_argument("--listings", type=int, default=500, help="of a round of throughput")
+    parser.add_argument("--rounds", type=int, default=3, help="of throughput; medians are taken")
+    parser.add_argument(
+        "--plain-listings", type=int, default=60, help="of a round: they take far longer"
+    )
     parser.add_argument("--load", type=float, help="listings a second of latency")
     parser.add_argument("--seconds", type=float, default=60.0, help="of latency")
     parser.add_argument("--memory-listings", type=int, default=2_000)
@@ -84,8 +88,8 @@ def _measure(scene: Scene, options: argparse.Namespace) -> Figures:
         figures |= {
             "half_load_per_s": round(times.per_s, 1),
             "half_load_listings": times.listings,
-            "p50_s_half_load": times.p50_s,
-            "p99_s_half_load": times.p99_s,
+            "p50_s_half_load": round(times.p50_s, 4),
+            "p99_s_half_load": round(times.p99_s, 4),
         }
     if "start" in parts:
         seconds = [first_answer_s(scene, f"start-{n}.") for n in range(options.starts)]
@@ -110,32 +114,20 @@ def _measure(scene: Scene, options: argparse.Namespace) -> Figures:
 
 
 def _throughput(scene: Scene, options: argparse.Namespace) -> Figures:
-    say("Running the bare forward pass")
-    before = forward_rate(scene)
-    say(f"... {before:.1f} photos a second")
-    ours = run_ours(scene, options.listings)
-    say(f"... {ours.per_s:.1f} listings a second")
-    plain = None
-    if "plain" in options.part:
-        plain = run_plain(scene, min(options.listings, options.plain_listings))
-        say(f"... {plain.per_s:.1f} listings a second")
-    after = forward_rate(scene)
-    forward = (before + after) / 2
-    figures: Figures = {
-        "listings": options.listings,
-        "listings_per_s": round(ours.per_s, 1),
-        "listings_per_cpu_s": round(ours.per_cpu_s, 1),
-        "forward_per_s": round(forward, 1),
-        "forward_per_s_before": round(before, 1),
-        "forward_per_s_after": round(after, 1),
-        "share_of_forward": round(ours.per_s / forward, 3),
-    }
-    if plain is not None:
-        figures |= {
-            "plain_per_s": round(plain.per_s, 1),
-            "times_plain_worker": round(ours.per_s / plain.per_s, 2),
-        }
-    return figures
+    """Measure in rounds, in each the forward pass before and after: the machine's speed drifts."""
+    rounds = []
+    for number in range(options.rounds):
+        prefix = f"throughput-{number}."
+        before = run_forward(scene)
+        ours = run_ours(scene, prefix, options.listings)
+        after = run_forward(scene)
+        plain = None
+        say(f"... {ours.per_s:.1f} a second; forward {before.per_s:.1f} and {after.per_s:.1f}")
+        if "plain" in options.part:
+            plain = run_plain(scene, prefix, options.plain_listings)
+            say(f"... {plain.per_s:.1f} a second")
+        rounds.append(Round(ours, before, after, plain))
+    return figures_of(rounds)
 
 
 if __name__ == "__main__":

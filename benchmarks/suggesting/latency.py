@@ -65,6 +65,7 @@ def latency(scene: Scene, *, per_s: float, seconds: float, seed: int) -> Latency
             _send(scene, producer, answers, f"timed-{number}", number, started + moment)
         sent_per_s = len(moments) / (time.perf_counter() - started)
         answers.await_all(lambda: _check(workers))
+        producer.flush()
     finally:
         for worker in workers:
             stop(worker)
