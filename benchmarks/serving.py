@@ -47,7 +47,12 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         LocalBroker(say=say) as broker,
-        scene(broker.bootstrap_servers, Path(folder), bundle=options.bundle) as surroundings,
+        scene(
+            broker.bootstrap_servers,
+            Path(folder),
+            listings=options.market,
+            bundle=options.bundle,
+        ) as surroundings,
     ):
         figures = _measure(surroundings, options)
     for name, value in figures.items():
@@ -61,6 +66,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--part", action="append", choices=PARTS, help="all by default")
     parser.add_argument("--bundle", type=Path, help="of lite2; one is trained by default")
+    parser.add_argument("--market", type=int, default=400, help="listings to train and serve")
     parser.add_argument("--listings", type=int, default=500, help="of a round of throughput")
     parser.add_argument("--rounds", type=int, default=3, help="of throughput; medians are taken")
     parser.add_argument(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer
 
-from benchmarks.peers.measure import committed, follow, stop
+from benchmarks.peers.measure import LOOK_EVERY_S, committed, stop
 from benchmarks.peers.runs import say
 from benchmarks.suggesting.first_answer import first_answer_s
 from benchmarks.suggesting.given import given
@@ -66,18 +66,15 @@ def kill(scene: Scene, kills: int, *, seed: int) -> Killed:
         worker.wait()
         working += committed(observer, topic) > before
         say(f"Killed {number + 1} times, {before:,} of {published:,} listings answered before")
-    observer.close()
     worker = scene.start_worker("suggest", PREFIX, **SETTINGS)
     try:
-        follow(
-            worker,
-            servers=scene.servers,
-            group=suggest_group(PREFIX),
-            topic=topic,
-            events=published,
-        )
+        while committed(observer, topic) < published:
+            if worker.poll() is not None:
+                raise SystemExit(f"the worker ended by itself with {worker.returncode}")
+            time.sleep(LOOK_EVERY_S)
     finally:
         stop(worker)
+        observer.close()
     answers = Counter(answer["listing_id"] for answer in given(scene.servers, PREFIX))
     lost = [name for name in (f"l{number}" for number in range(published)) if name not in answers]
     return Killed(kills, working, published, len(lost), answers.total() - len(answers))

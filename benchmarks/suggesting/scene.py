@@ -30,7 +30,6 @@ from workers.topics import create_topics
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BACKBONE = "lite2"
 PHOTO_SIZE = (640, 480)
-MARKET_LISTINGS = 400  # enough to train on, and drawn in seconds
 SELLERS = 100
 
 
@@ -134,17 +133,18 @@ def suggest_group(prefix: str) -> str:
 
 
 @contextmanager
-def scene(servers: str, folder: Path, *, bundle: Path | None) -> Iterator[Scene]:
+def scene(servers: str, folder: Path, *, listings: int, bundle: Path | None) -> Iterator[Scene]:
     """Simulate photos, train a small bundle on them unless one is given, and serve them.
 
     Args:
         servers: the broker's address.
         folder: for all of it.
+        listings: how many are simulated, half of them with photos of PHOTO_SIZE.
         bundle: a folder, for a model of one's own; its backbone has to be BACKBONE where the
             plain worker is to give the same answers.
     """
-    say(f"Simulating {MARKET_LISTINGS} listings with photos")
-    simulate(folder / "market", listings=MARKET_LISTINGS, fault_share=0.0)
+    say(f"Simulating {listings} listings with photos")
+    simulate(folder / "market", listings=listings, fault_share=0.0)
     dataset = read_dataset(folder / "market")
     if bundle is None:
         say("Training a bundle on them")
