@@ -17,14 +17,14 @@ import tempfile
 import threading
 import time
 import urllib.request
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for benchmarks.peers, run from anywhere
 
+from benchmarks.peers.answers import Answers, committed_reader
 from benchmarks.peers.measure import (
     broker_processes,
     follow,
@@ -36,7 +36,7 @@ from benchmarks.peers.runs import Bench, say, worker_environment
 from benchmarks.peers.sales import CURRENCY, Sales
 from schemas.cloudevents import encode
 from schemas.image import ImageReference
-from schemas.listing import ListingCreated, ListingEnriched
+from schemas.listing import ListingCreated
 from schemas.topics import LISTING_CREATED, LISTING_ENRICHED, TRANSACTIONS
 from workers.local.broker import LocalBroker
 from workers.local.ports import LOOPBACK, choose_ports
@@ -45,37 +45,6 @@ from workers.runtime.settings import Settings
 PREFIX = "latency."
 LISTINGS_PER_S = 50
 TICK_S = 0.005  # how often sales are handed to the producer
-ANSWER_WITHIN_S = 30.0
-
-
-@dataclass
-class Answers:
-    """When each listing was sent, and how long its answer took, in seconds."""
-
-    sent: dict[str, float] = field(default_factory=dict)
-    took: dict[str, float] = field(default_factory=dict)
-
-    def follow(self, consumer: Consumer, ended: threading.Event) -> None:
-        """Note answers until told to end."""
-        while not ended.is_set():
-            for message in consumer.consume(500, 0.005):
-                now = time.perf_counter()
-                if message.error() is None:
-                    event = ListingEnriched.model_validate_json(message.value() or b"")
-                    self.took[event.listing_id] = now - self.sent[event.listing_id]
-
-    def await_all(self) -> None:
-        """Return when every listing has its answer."""
-        deadline = time.monotonic() + ANSWER_WITHIN_S
-        while len(self.took) < len(self.sent):
-            if time.monotonic() > deadline:
-                raise SystemExit(f"{len(self.sent) - len(self.took)} listings have no answer")
-            time.sleep(0.01)
-
-    def percentile_ms(self, share: float, tag: str) -> float:
-        """Return a nearest-rank percentile of the listings whose id starts with a tag."""
-        times = sorted(took for name, took in self.took.items() if name.startswith(tag))
-        return round(1000 * times[max(0, -int(-share * len(times) // 1) - 1)], 1)
 
 
 def send_listing(producer: Producer, answers: Answers, name: str, number: int) -> None:
@@ -155,16 +124,7 @@ def main() -> None:
         bench.make_topics(PREFIX)
         say(f"Publishing {options.sales:,} sales")
         sales.publish(servers, PREFIX + TRANSACTIONS, tag="before")
-        consumer = Consumer(
-            {
-                "bootstrap.servers": servers,
-                "group.id": "latency-reader",
-                "isolation.level": "read_committed",
-                "fetch.wait.max.ms": 5,
-                "fetch.queue.backoff.ms": 5,
-            }
-        )
-        consumer.assign([TopicPartition(PREFIX + LISTING_ENRICHED, 0, 0)])
+        consumer = committed_reader(servers, PREFIX + LISTING_ENRICHED)
         answers, ended = Answers(), threading.Event()
         reader = threading.Thread(target=answers.follow, args=(consumer, ended))
         reader.start()

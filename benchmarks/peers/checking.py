@@ -26,7 +26,7 @@ def last_values(servers: str, topic: str) -> dict[bytes, bytes]:
         KafkaException: the topic cannot be read.
     """
     latest: dict[bytes, bytes] = {}
-    for message in _records(servers, topic):
+    for message in records(servers, topic):
         key, value = message.key() or b"", message.value()
         if value is None:
             latest.pop(key, None)
@@ -43,7 +43,7 @@ def check_dead_letters(servers: str, topic: str, expected: int) -> None:
     """
     letters = [
         DeadLetter.from_headers(cast(Headers, message.headers()))
-        for message in _records(servers, topic)
+        for message in records(servers, topic)
     ]
     places = {(letter.topic, letter.partition, letter.offset) for letter in letters}
     if not len(places) == len(letters) == expected:
@@ -52,7 +52,12 @@ def check_dead_letters(servers: str, topic: str, expected: int) -> None:
         )
 
 
-def _records(servers: str, topic: str) -> Iterator[Message]:
+def records(servers: str, topic: str) -> Iterator[Message]:
+    """Yield the committed records of partition 0 of a topic to its end.
+
+    Raises:
+        KafkaException: the topic cannot be read.
+    """
     consumer = Consumer(
         {
             "bootstrap.servers": servers,

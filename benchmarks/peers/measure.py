@@ -4,10 +4,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -29,7 +30,7 @@ class Run:
         events: that it read.
         per_s: events a second, from its first commit to its last.
         per_s_second_half: the same of the second half of the log, when it is warm.
-        per_cpu_s: events per second of processor time, of all its threads.
+        per_cpu_s: events per second of processor time, of all its threads and children.
         broker_us: microseconds of processor time of the broker for an event.
         peak_bytes: most memory it had resident.
     """
@@ -57,23 +58,19 @@ def start_on(
     core: int, command: Sequence[str], *, environment: Mapping[str, str] | None = None
 ) -> "subprocess.Popen[bytes]":
     """Start a command whose threads all run on one core; its output goes to our stderr."""
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _PINNED, str(core), *command],
-        env={**os.environ, **(environment or {})},
-        stdout=sys.stderr.fileno(),
-    )
+    pinned = [sys.executable, "-I", "-S", "-c", _PINNED, str(core), *command]
+    return start(pinned, environment=environment or {})
+
+
+def start(command: Sequence[str], *, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """Start a command on the cores of this process; its output goes to our stderr."""
+    return subprocess.Popen(command, env={**os.environ, **environment}, stdout=sys.stderr.fileno())
 
 
 def broker_processes() -> list[psutil.Process]:
     """Return the children of this process; to be called while the broker is the only one."""
     children: list[psutil.Process] = psutil.Process().children(recursive=True)
     return children
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the processor time that a process, with all its threads, has had."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def peak_bytes(pid: int) -> int:
@@ -93,6 +90,8 @@ def follow(
     events: int,
     then_drained: Sequence[str] = (),
     broker: Sequence[psutil.Process] = (),
+    warm_up: int = 0,
+    seen: Callable[[int], None] = lambda _done: None,
 ) -> Run:
     """Watch a process until its group has committed `events` records of partition 0 of a topic.
 
@@ -104,6 +103,8 @@ def follow(
         events: where the measured stretch ends.
         then_drained: topics of its own that have to be read to their end, too.
         broker: whose processor time is counted beside it.
+        warm_up: how many records are committed before the measured stretch begins.
+        seen: told at every look how many records are committed.
 
     Raises:
         SystemExit: it ended, or stood still for STANDSTILL_S.
@@ -118,9 +119,10 @@ def follow(
                 raise SystemExit(f"{group} ended with {process.returncode}")
             done = committed(observer, topic)
             now = time.perf_counter()
-            if done > 0 and not samples:
-                cpu_before, broker_before = cpu_seconds(process.pid), _cpu_of(broker)
-            if done > 0 and (not samples or done > samples[-1][1]):
+            seen(done)
+            if done > warm_up and not samples:
+                cpu_before, broker_before = _cpu_with_children(process.pid), _cpu_of(broker)
+            if done > warm_up and (not samples or done > samples[-1][1]):
                 samples.append((now, done))
                 moved = time.monotonic()
             if done >= events and all(_drained(observer, each) for each in then_drained):
@@ -143,7 +145,7 @@ def follow(
         per_s=rate,
         # Where one commit covers the whole second half there is nothing to tell apart.
         per_s_second_half=(events - half) / (ended - half_at) if half < events else rate,
-        per_cpu_s=counted / max(cpu_seconds(process.pid) - cpu_before, 1 / _TICKS),
+        per_cpu_s=counted / max(_cpu_with_children(process.pid) - cpu_before, 1 / _TICKS),
         broker_us=(_cpu_of(broker) - broker_before) / counted * 1e6,
         peak_bytes=peak_bytes(process.pid),
     )
@@ -172,6 +174,17 @@ def _drained(observer: Consumer, topic: str) -> bool:
     return committed(observer, topic) >= end - 1  # the marker of the last transaction may be left
 
 
+def _cpu_with_children(pid: int) -> float:
+    """Return the processor time of a process and its children, those that have ended too."""
+    process = psutil.Process(pid)
+    every = [process, *process.children(recursive=True)]
+    ended = sum(times.children_user + times.children_system for times in map(_times, every))
+    return _cpu_of(every) + float(ended)
+
+
 def _cpu_of(processes: Sequence[psutil.Process]) -> float:
-    times = [process.cpu_times() for process in processes]
-    return float(sum(each.user + each.system for each in times))
+    return float(sum(times.user + times.system for times in map(_times, processes)))
+
+
+def _times(process: psutil.Process) -> Any:
+    return process.cpu_times()
