@@ -232,6 +232,12 @@ class Settings(BaseSettings):
         "Folders below which `file:` photos may lie, separated by commas. None: `file:` is "
         "refused.",
     )  # fmt: skip
+    image_s3_roots: Words = _setting(
+        "Photos", "addresses", (),
+        "Buckets or prefixes below which `s3:` photos may lie, such as `s3://bucket/prefix`, "
+        "separated by commas (needs the extra `s3`). Endpoint, region and credentials are those of "
+        "the AWS environment. None: `s3:` is refused.",
+    )  # fmt: skip
     image_hosts: Words = _setting(
         "Photos", "", (),
         "Hosts from which photos may be fetched, separated by commas; `*.example.org` stands for "
@@ -350,7 +356,9 @@ class Settings(BaseSettings):
         words = {"true": "all", "false": 0}
         return words.get(str(value).lower(), value)
 
-    @field_validator("image_file_roots", "image_hosts", "image_ports", mode="before")
+    @field_validator(
+        "image_file_roots", "image_s3_roots", "image_hosts", "image_ports", mode="before"
+    )
     @classmethod
     def _by_commas(cls, value: object) -> object:
         if isinstance(value, str):

@@ -36,6 +36,7 @@ from workers.suggest.fetch import Fetcher
 from workers.suggest.file_roots import FileRoots
 from workers.suggest.lineup import Lineup
 from workers.suggest.model_follower import ModelFollower
+from workers.suggest.object_roots import ObjectRoots
 from workers.suggest.processor import SuggestProcessor
 from workers.suggest.web import WebPhotos
 
@@ -136,7 +137,11 @@ def _refuse(producer: Producer, physical: Callable[[str], str], rejected: Reject
 
 
 def fetcher(settings: Settings) -> Fetcher:
-    """Return the fetcher that the settings describe."""
+    """Return the fetcher that the settings describe.
+
+    Raises:
+        ConfigurationError: roots in S3 are named that are none, or cannot be reached.
+    """
     web = WebPhotos(
         AllowList(settings.image_hosts, ports=settings.image_ports),
         allow_private=settings.image_private_networks_allowed,
@@ -145,4 +150,10 @@ def fetcher(settings: Settings) -> Fetcher:
         connect_timeout_s=settings.image_connect_timeout_ms / 1000,
     )
     files = FileRoots(settings.image_file_roots, max_bytes=settings.image_max_bytes)
-    return Fetcher(files, web, timeout_s=settings.image_timeout_ms / 1000)
+    objects = ObjectRoots(
+        settings.image_s3_roots,
+        max_bytes=settings.image_max_bytes,
+        connect_timeout_s=settings.image_connect_timeout_ms / 1000,
+        read_timeout_s=settings.image_timeout_ms / 1000,
+    )
+    return Fetcher(files, web, objects=objects, timeout_s=settings.image_timeout_ms / 1000)
