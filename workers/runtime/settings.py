@@ -226,6 +226,16 @@ class Settings(BaseSettings):
         "Suggestions", "threads", 2, "Threads that decode photos.", ge=1, le=256
     )
 
+    hint_language: str = _setting(
+        "Suggestions", "", "en",
+        "Language of the hints for sellers beside the reasons of `reupload.requested`: `en`, `de`, "
+        "or one for which the hint folder has a file.",
+    )  # fmt: skip
+    hint_folder: Path | None = _setting(
+        "Suggestions", "folder", None,
+        "Hints of your own, one file `LANGUAGE.json` a language; see docs/operating.md.",
+    )  # fmt: skip
+
     # Photos
     image_file_roots: Annotated[tuple[Path, ...], NoDecode] = _setting(
         "Photos", "folders", (),
@@ -385,7 +395,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{port} is not a port; ports are 1 to 65535")
         return value
 
-    @field_validator("data_dir", "bundle", "resnet18_weights", "resnet50_weights")
+    @field_validator("data_dir", "bundle", "hint_folder", "resnet18_weights", "resnet50_weights")
     @classmethod
     def _folder(cls, value: Path | None) -> Path | None:
         return None if value is None else _absolute(value)

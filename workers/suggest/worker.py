@@ -34,6 +34,7 @@ from workers.runtime.settings import Settings
 from workers.suggest.allow_list import AllowList
 from workers.suggest.fetch import Fetcher
 from workers.suggest.file_roots import FileRoots
+from workers.suggest.hints import load_hints
 from workers.suggest.lineup import Lineup
 from workers.suggest.model_follower import ModelFollower
 from workers.suggest.object_roots import ObjectRoots
@@ -50,8 +51,8 @@ def run_suggest(settings: Settings) -> None:
     """Answer listings until SIGTERM or SIGINT.
 
     Raises:
-        ConfigurationError: no bundle or no Kafka is named, no usable model is announced, or the
-            topics do not fit together.
+        ConfigurationError: no bundle or no Kafka is named, no usable model is announced, the topics
+            do not fit together, or there are no hints in the language of the settings.
         BundleError: the bundle is not whole.
         WorkersError: see `workers.runtime.loop.TransactionalLoop.run`.
         KafkaException: the cluster cannot be reached, or a client failed for good.
@@ -62,6 +63,7 @@ def run_suggest(settings: Settings) -> None:
             "a model bundle there, such as one that 'secondsight train' wrote, or where announced "
             "bundles lie"
         )
+    hints = load_hints(settings.hint_language, settings.hint_folder)
     options = client_options(settings)
     topics = (LISTING_ENRICHED, PRICE_SUGGESTED, REUPLOAD_REQUESTED, PRICE_SHADOW)
     partitions = co_partitions(options.common(), map(settings.topic, topics))
@@ -75,6 +77,7 @@ def run_suggest(settings: Settings) -> None:
                 metrics,
                 decode_threads=settings.suggest_decode_threads,
                 router=SellerRouter(partitions=partitions, metrics=RoutingMetrics(registry)),
+                hints=hints,
             )
         )
         run_worker(
