@@ -5,7 +5,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test torture lint format bench schemas constraints clean
+.PHONY: help demo test torture fuzz lint format bench schemas constraints clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -24,6 +24,9 @@ test: $(READY) ## Check the generated contract, then run all tests on a real Kaf
 
 torture: $(READY) ## Kill stats workers at every step, then recount everything: KILLS=200 SEED=7
 	@$(BIN)/python -m tests.torture --kills $(or $(KILLS),200) --seed $(or $(SEED),7) $(ARGS)
+
+fuzz: $(READY) ## Read mutated photos and events, none may crash: INPUTS=20000 SEED=1
+	@$(BIN)/python -m tests.fuzz --inputs $(or $(INPUTS),20000) --seed $(or $(SEED),1) $(ARGS)
 
 lint: $(READY) ## Check style and types
 	@$(BIN)/ruff check .

@@ -9,19 +9,20 @@ import fsspec
 from workers.errors import ConfigurationError, WorkersError
 
 
-def open_storage(url: str, *, setting: str) -> tuple[Any, str]:
+def open_storage(url: str, *, setting: str, **options: Any) -> tuple[Any, str]:
     """Return fsspec's file system for an address and the path there, without a slash at its end.
 
     Args:
         url: a folder, or an address such as `s3://bucket/prefix`.
         setting: the environment variable that holds it, for the sentence of an error.
+        options: of the file system.
 
     Raises:
         ConfigurationError: nothing reaches that address.
     """
     try:
         # Listings are not cached: others publish, too.
-        files, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        files, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
     except ImportError as error:
         raise ConfigurationError(
             f"{setting}={url} needs a package that is not installed: {error} "

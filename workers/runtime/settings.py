@@ -231,11 +231,27 @@ class Settings(BaseSettings):
         ge=512 * 1024 * 1024, le=1 << 40,
     )  # fmt: skip
 
+    hint_language: str = _setting(
+        "Suggestions", "", "en",
+        "Language of the hints for sellers beside the reasons of `reupload.requested`: `en`, `de`, "
+        "or one for which the hint folder has a file.",
+    )  # fmt: skip
+    hint_folder: Path | None = _setting(
+        "Suggestions", "folder", None,
+        "Hints of your own, one file `LANGUAGE.json` a language; see docs/operating.md.",
+    )  # fmt: skip
+
     # Photos
     image_file_roots: Annotated[tuple[Path, ...], NoDecode] = _setting(
         "Photos", "folders", (),
         "Folders below which `file:` photos may lie, separated by commas. None: `file:` is "
         "refused.",
+    )  # fmt: skip
+    image_s3_roots: Words = _setting(
+        "Photos", "addresses", (),
+        "Buckets or prefixes below which `s3:` photos may lie, such as `s3://bucket/prefix`, "
+        "separated by commas (needs the extra `s3`). Endpoint, region and credentials are those of "
+        "the AWS environment. None: `s3:` is refused.",
     )  # fmt: skip
     image_hosts: Words = _setting(
         "Photos", "", (),
@@ -355,7 +371,9 @@ class Settings(BaseSettings):
         words = {"true": "all", "false": 0}
         return words.get(str(value).lower(), value)
 
-    @field_validator("image_file_roots", "image_hosts", "image_ports", mode="before")
+    @field_validator(
+        "image_file_roots", "image_s3_roots", "image_hosts", "image_ports", mode="before"
+    )
     @classmethod
     def _by_commas(cls, value: object) -> object:
         if isinstance(value, str):
@@ -382,7 +400,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{port} is not a port; ports are 1 to 65535")
         return value
 
-    @field_validator("data_dir", "bundle", "resnet18_weights", "resnet50_weights")
+    @field_validator("data_dir", "bundle", "hint_folder", "resnet18_weights", "resnet50_weights")
     @classmethod
     def _folder(cls, value: Path | None) -> Path | None:
         return None if value is None else _absolute(value)

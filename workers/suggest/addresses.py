@@ -18,6 +18,13 @@ _REFUSED_V6 = (
     IPv6Network("2002::/16"),  # 6to4: embeds IPv4
     IPv6Network("3fff::/20"),  # documentation, RFC 9637
 )
+
+# Where clouds serve credentials and configuration to their machines, outside link-local ranges.
+_CLOUD_V4 = (IPv4Network("168.63.129.16/32"),)  # Azure's wire server; a public address otherwise
+_CLOUD_V6 = (
+    IPv6Network("fd00:ec2::/32"),  # AWS
+    IPv6Network("fd20:ce::/32"),  # Google Cloud
+)
 _GLOBAL_UNICAST_V6 = IPv6Network("2000::/3")  # leaves out the mapped, NAT64 and unique local forms
 
 _PRIVATE_V4 = tuple(
@@ -36,11 +43,13 @@ def may_connect(host: str, *, allow_private: bool) -> bool:
     Args:
         host: an IPv4 or IPv6 address as the socket gets it.
         allow_private: lets loopback and private networks (RFC 1918, RFC 4193) pass as well.
-            Link-local addresses stay refused: clouds serve credentials there.
+            Link-local addresses stay refused, and others where clouds serve credentials.
     """
     try:
         address = ip_address(host)
     except ValueError:
+        return False
+    if any(address in network for network in (*_CLOUD_V4, *_CLOUD_V6)):
         return False
     if isinstance(address, IPv4Address):
         if allow_private and any(address in network for network in _PRIVATE_V4):

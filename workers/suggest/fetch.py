@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import random
 import re
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Self
 
@@ -12,23 +13,25 @@ from workers.suggest.breaker import Breaker
 from workers.suggest.data_uri import read_data_uri
 from workers.suggest.errors import FetchFailedError, FetchRefusedError
 from workers.suggest.file_roots import FileRoots
+from workers.suggest.object_roots import ObjectRoots
 from workers.suggest.threads import AbandonableThreads
 from workers.suggest.web import WebPhotos
 
-_WEB = re.compile("https?://", re.IGNORECASE)
+_REMOTE = re.compile("(https?|s3)://", re.IGNORECASE)
 _FILES_AT_ONCE = 8
 
 
 class Fetcher:
-    """Fetches photos by scheme: `data:`, `file:` and `http(s):`; to be entered in an event loop.
+    """Fetches photos by scheme: `data:`, `file:`, `s3:`, `http(s):`; to be entered in a loop.
 
     Args:
         files: reads `file:` URIs.
         web: asks for `http(s):` URIs.
+        objects: reads `s3:` URIs; without it all are refused.
         timeout_s: seconds that one photo may take with all its tries.
         tries: how often a photo is asked for while its failures may pass.
         pause_s: the longest pause before the second try; it doubles for each further one.
-        breaker: leaves hosts alone that keep failing.
+        breaker: leaves hosts and buckets alone that keep failing.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Fetcher:
         files: FileRoots,
         web: WebPhotos,
         *,
+        objects: ObjectRoots | None = None,
         timeout_s: float = 10.0,
         tries: int = 3,
         pause_s: float = 0.2,
@@ -43,6 +47,7 @@ class Fetcher:
     ) -> None:
         self._files = files
         self._web = web
+        self._objects = objects or ObjectRoots((), max_bytes=0)
         self._timeout_s = timeout_s
         self._tries = tries
         self._pause_s = pause_s
@@ -50,11 +55,14 @@ class Fetcher:
 
     async def __aenter__(self) -> Self:
         self._file_threads = AbandonableThreads("files", _FILES_AT_ONCE)
-        await self._web.__aenter__()
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._objects)
+            await stack.enter_async_context(self._web)
+            self._entered = stack.pop_all()
         return self
 
-    async def __aexit__(self, *details: object) -> None:
-        await self._web.__aexit__(*details)
+    async def __aexit__(self, *_: object) -> None:
+        await self._entered.aclose()
 
     async def fetch(self, reference: ImageReference) -> bytes:
         """Return the bytes, checked against the size and SHA-256 that the reference states.
@@ -72,7 +80,7 @@ class Fetcher:
         return data
 
     async def _unless_resting(self, uri: str) -> bytes:
-        if not _WEB.match(uri):
+        if not _REMOTE.match(uri):
             return await self._in_time(uri)
         host = re.split("[/?#]", uri, maxsplit=3)[2].lower()
         self._breaker.check(host)
@@ -110,4 +118,6 @@ class Fetcher:
             return read_data_uri(uri)
         if scheme == "file":
             return await self._file_threads.run(partial(self._files.read, uri))
+        if scheme == "s3":
+            return await self._objects.read(uri)
         return await self._web.get(uri)

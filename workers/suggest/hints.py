@@ -1,34 +1,65 @@
-"""What a seller is told beside each machine-readable reason, in one place."""
+"""What a seller is told beside each machine-readable reason, in the language of the operator."""
 
-from schemas.suggestion import ReuploadReason
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
 
-_ENGLISH: dict[ReuploadReason, str] = {
-    ReuploadReason.BLURRED: (
-        "This photo is blurred. Hold the camera still, let it focus, and take it again."
-    ),
-    ReuploadReason.TOO_DARK: (
-        "This photo is too dark. Take it by a window or switch on a lamp, without the light "
-        "behind the item."
-    ),
-    ReuploadReason.TOO_BRIGHT: (
-        "This photo is too bright to see details. Turn off the flash or move the item out of "
-        "direct sun."
-    ),
-    ReuploadReason.LOW_RESOLUTION: (
-        "This photo is too small. Upload the original from your camera rather than a thumbnail "
-        "or a screenshot."
-    ),
-    ReuploadReason.UNREADABLE: (
-        "This photo could not be opened. Save it as JPEG or PNG and upload it once more."
-    ),
-    ReuploadReason.UNAVAILABLE: ("This photo could not be fetched. Please upload it again."),
-    ReuploadReason.INADEQUATE_INFORMATION: (
-        "The photos do not show enough to suggest a price. Show the whole item from the front, "
-        "then its brand label and any marks or flaws close up."
-    ),
-}
+from schemas.suggestion import Reason, ReuploadReason
+from workers.errors import ConfigurationError
+
+Hints = Mapping[ReuploadReason, str]
+"""A sentence for every reason."""
+
+_SHIPPED = Path(__file__).with_name("hint_texts")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*")  # as BCP 47 tags are formed
+
+
+def load_hints(language: str, folder: Path | None = None) -> Hints:
+    """Return the hints in a language; a sentence that it lacks is the English one.
+
+    Args:
+        language: names the catalogue, `de` or `pt-BR`.
+        folder: of the operator's own catalogues, `LANGUAGE.json`; their sentences come before
+            those of the catalogue of this language that is shipped, if there is one.
+
+    Raises:
+        ConfigurationError: there is no catalogue of that language, or one holds anything but
+            sentences by reason.
+    """
+    if not _LANGUAGE.fullmatch(language):
+        raise ConfigurationError(f"SECONDSIGHT_HINT_LANGUAGE={language}: is no language, as in de")
+    folders = [_SHIPPED] if folder is None else [_SHIPPED, folder]
+    found = [path for each in folders if (path := each / f"{language}.json").is_file()]
+    if not found:
+        known = sorted({path.stem for each in folders for path in each.glob("*.json")})
+        raise ConfigurationError(
+            f"SECONDSIGHT_HINT_LANGUAGE={language}: there is no {language}.json in "
+            f"{' or '.join(map(str, folders))}; there are: {', '.join(known)}"
+        )
+    hints = _read(_SHIPPED / "en.json")
+    for path in found:
+        hints |= _read(path)
+    return hints
+
+
+def _read(path: Path) -> dict[ReuploadReason, str]:
+    try:
+        sentences = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(sentences, dict):
+            raise ValueError("is no JSON object")
+        # An event holds no other hint than a reason does.
+        return {
+            (code := ReuploadReason(name)): Reason(code=code, hint=sentence).hint
+            for name, sentence in sentences.items()
+        }
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"hints cannot be read from {path}: {error}") from error
+
+
+ENGLISH = load_hints("en")
 
 
 def hint_for(code: ReuploadReason) -> str:
-    """Return the sentence for sellers that goes with a reason."""
-    return _ENGLISH[code]
+    """Return the English sentence for sellers that goes with a reason."""
+    return ENGLISH[code]

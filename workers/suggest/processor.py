@@ -19,6 +19,7 @@ from workers.runtime.routing import SellerRouter
 from workers.suggest.answer import answer
 from workers.suggest.estimating import Question, estimates
 from workers.suggest.fetch import Fetcher
+from workers.suggest.hints import ENGLISH, Hints
 from workers.suggest.lineup import Lineup
 from workers.suggest.preparation import Decoding, Photo, Preparation
 
@@ -67,6 +68,7 @@ class SuggestProcessor:
         decoders: make the networks' input of them.
         metrics: where answers, photos and seconds are counted.
         router: sends strays to their seller's partition.
+        hints: what sellers are told beside each reason.
         photos_in_memory: most photos that are fetched and decoded ahead of their batch, and most
             that go through the network at once; a listing's photos stay together.
     """
@@ -79,11 +81,13 @@ class SuggestProcessor:
         metrics: SuggestMetrics,
         *,
         router: SellerRouter,
+        hints: Hints = ENGLISH,
         photos_in_memory: int = 256,
     ) -> None:
         self._lineup = lineup
         self._metrics = metrics
         self._router = router
+        self._hints = hints
         self._photos_in_memory = photos_in_memory
         self._preparation = Preparation(fetcher, decoders, metrics)
         self._ahead: dict[_Position, _Listing | Output | Rejected] = {}
@@ -258,6 +262,7 @@ class SuggestProcessor:
             estimate,
             model_version=pricer.version,
             range_probability=pricer.range_probability,
+            hints=self._hints,
         )
         self._given.append((role, event))
         topic = PRICE_SUGGESTED if isinstance(event, PriceSuggested) else REUPLOAD_REQUESTED

@@ -35,8 +35,10 @@ from workers.suggest.allow_list import AllowList
 from workers.suggest.decoders import Decoders
 from workers.suggest.fetch import Fetcher
 from workers.suggest.file_roots import FileRoots
+from workers.suggest.hints import load_hints
 from workers.suggest.lineup import Lineup
 from workers.suggest.model_follower import ModelFollower
+from workers.suggest.object_roots import ObjectRoots
 from workers.suggest.processor import SuggestProcessor
 from workers.suggest.web import WebPhotos
 
@@ -50,8 +52,8 @@ def run_suggest(settings: Settings) -> None:
     """Answer listings until SIGTERM or SIGINT.
 
     Raises:
-        ConfigurationError: no bundle or no Kafka is named, no usable model is announced, or the
-            topics do not fit together.
+        ConfigurationError: no bundle or no Kafka is named, no usable model is announced, the topics
+            do not fit together, or there are no hints in the language of the settings.
         BundleError: the bundle is not whole.
         WorkersError: see `workers.runtime.loop.TransactionalLoop.run`.
         KafkaException: the cluster cannot be reached, or a client failed for good.
@@ -62,6 +64,7 @@ def run_suggest(settings: Settings) -> None:
             "a model bundle there, such as one that 'secondsight train' wrote, or where announced "
             "bundles lie"
         )
+    hints = load_hints(settings.hint_language, settings.hint_folder)
     options = client_options(settings)
     topics = (LISTING_ENRICHED, PRICE_SUGGESTED, REUPLOAD_REQUESTED, PRICE_SHADOW)
     partitions = co_partitions(options.common(), map(settings.topic, topics))
@@ -80,6 +83,7 @@ def run_suggest(settings: Settings) -> None:
                 ),
                 metrics,
                 router=SellerRouter(partitions=partitions, metrics=RoutingMetrics(registry)),
+                hints=hints,
             )
         )
         run_worker(
@@ -142,7 +146,11 @@ def _refuse(producer: Producer, physical: Callable[[str], str], rejected: Reject
 
 
 def fetcher(settings: Settings) -> Fetcher:
-    """Return the fetcher that the settings describe."""
+    """Return the fetcher that the settings describe.
+
+    Raises:
+        ConfigurationError: roots in S3 are named that are none, or cannot be reached.
+    """
     web = WebPhotos(
         AllowList(settings.image_hosts, ports=settings.image_ports),
         allow_private=settings.image_private_networks_allowed,
@@ -151,4 +159,10 @@ def fetcher(settings: Settings) -> Fetcher:
         connect_timeout_s=settings.image_connect_timeout_ms / 1000,
     )
     files = FileRoots(settings.image_file_roots, max_bytes=settings.image_max_bytes)
-    return Fetcher(files, web, timeout_s=settings.image_timeout_ms / 1000)
+    objects = ObjectRoots(
+        settings.image_s3_roots,
+        max_bytes=settings.image_max_bytes,
+        connect_timeout_s=settings.image_connect_timeout_ms / 1000,
+        read_timeout_s=settings.image_timeout_ms / 1000,
+    )
+    return Fetcher(files, web, objects=objects, timeout_s=settings.image_timeout_ms / 1000)

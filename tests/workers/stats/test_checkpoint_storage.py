@@ -216,5 +216,6 @@ def test_s3_without_its_package_is_refused_with_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)  # as where it is not installed
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)
     with pytest.raises(ConfigurationError, match=r"pip install 'secondsight\[s3\]'"):
         CheckpointStorage("s3://bucket/prefix")

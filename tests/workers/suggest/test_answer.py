@@ -113,3 +113,20 @@ def test_otherwise_the_reasons_are_the_faults_by_weight(
         LISTING.listed_at,
     )
     assert event.model_version == "v7"
+
+
+def test_hints_are_those_of_the_language() -> None:
+    event = answer(
+        LISTING,
+        [(DARK,), (BLURRED,)],
+        None,
+        model_version="v7",
+        range_probability=0.9,
+        hints={code: f"sentence of {code.value}" for code in ReuploadReason},
+    )
+
+    assert isinstance(event, ReuploadRequested)
+    assert [reason.hint for reason in event.reasons] == [
+        "sentence of blurred",
+        "sentence of too_dark",
+    ]

@@ -93,10 +93,12 @@ def test_fetches_files_and_data(tmp_path: Path, photo: bytes) -> None:
         fetch(f"file://{tmp_path}/photo")
 
 
-@pytest.mark.parametrize("scheme", ["s3", "ftp", "javascript", "blob", "HTTPSX"])
+@pytest.mark.parametrize("scheme", ["s3a", "ftp", "javascript", "blob", "HTTPSX"])
 def test_other_schemes_are_refused(scheme: str) -> None:
     with pytest.raises(FetchRefusedError, match="scheme"):
         fetch(f"{scheme}://127.0.0.1/photo")
+    with pytest.raises(FetchRefusedError, match="root"):
+        fetch("s3://bucket/photo")  # where none is named
 
 
 def test_what_the_reference_claims_is_checked(host: PhotoHost, photo: bytes) -> None:

@@ -1,0 +1,1 @@
+"""The sentences for sellers: one JSON file a language, by reason."""
