@@ -13,6 +13,10 @@ from models.extractors.protocol import Features, Pixels
 if TYPE_CHECKING:
     import torch
 
+# Photos in one pass: the activations of 4 stay in a core's cache, and their memory small. Of lite2,
+# on two busy cores: 4 take 38 ms a photo, 1 takes 50, 32 take 72, and 600 MB more.
+_AT_ONCE = 4
+
 
 class BundledImages:
     """Backbone and extractor in one, from the files of a bundle; never imports torch.
@@ -53,8 +57,13 @@ class BundledImages:
 
     def features(self, pixels: Pixels) -> Features:
         """Map preprocessed photos [N, 3, S, S] to features [N, width]; N may be 0."""
+        few = [pixels[start : start + _AT_ONCE] for start in range(0, len(pixels), _AT_ONCE)]
         return np.concatenate(
-            [extractor.features(pixels) for extractor in self._extractors], axis=1
+            [
+                np.concatenate([extractor.features(part) for part in few or [pixels]])
+                for extractor in self._extractors
+            ],
+            axis=1,
         )
 
     def build(self) -> "torch.nn.Module":
