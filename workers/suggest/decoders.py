@@ -21,7 +21,7 @@ from workers.suggest.decoder import LENGTHS, Answer, Request
 
 log = structlog.get_logger(__name__)
 
-_COMMAND = (sys.executable, "-m", "workers.suggest.decoder")
+_COMMAND = (sys.executable, "-P", "-m", "workers.suggest.decoder")  # -P: not from where it runs
 _GRACE_S = 5  # beyond the time limit, after which a decoder that nobody kills ends itself
 _BUFFER_BYTES = 1 << 20  # an answer of 260 x 260 pixels has 203 KB
 
@@ -39,8 +39,8 @@ class Decoders:
     Args:
         metrics: counts how decoders end.
         processes: how many photos are decoded at once.
-        memory_bytes: address space of a process. The largest photo that the limits allow takes
-            about 600 MB, the interpreter and its libraries 250 MB.
+        memory_bytes: address space of a process. Of what the limits allow, a WebP of 51 million
+            pixels with transparency takes the most: 1154 MiB, 124 of them before any photo.
         limits: what a photo may cost.
         timeout_s: seconds that a photo may take.
         photos_each: after how many photos a process is replaced: what a decoder leaks or has

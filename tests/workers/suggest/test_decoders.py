@@ -219,9 +219,10 @@ def test_limits_travel_along_and_settings_do_not(
 def test_the_largest_photo_that_the_limits_allow_fits_into_the_memory(
     registry: CollectorRegistry,
 ) -> None:
-    # 16 bits with transparency takes the most: 50.9 million pixels, of one colour as a PNG.
+    # Of all formats a WebP with transparency takes the most; here 50.9 million pixels.
     file = BytesIO()
-    Image.new("LA", (8160, 6240), (90, 128)).save(file, "PNG")
+    image = Image.new("RGBA", (8160, 6240), (90, 90, 90, 128))
+    image.save(file, "WEBP", lossless=True, quality=0, method=0)
     pool = Decoders(
         SuggestMetrics(registry),
         processes=1,
