@@ -22,6 +22,7 @@ from workers.runtime.merge import TimestampMerge
 from workers.runtime.metrics import LoopMetrics
 from workers.runtime.partitions import OwnedPartitions
 from workers.runtime.processing import Output, Processor, Record, Rejected
+from workers.runtime.tracing import Traces
 from workers.runtime.transaction import (
     OutcomeUnknownError,
     TransactionAbortedError,
@@ -46,6 +47,7 @@ class TransactionalLoop:
         topic_prefix: what stands before a contract name on the cluster.
         dead_letters: counts rejected records and stops the worker when they are too many.
         metrics: where the loop counts.
+        traces: where spans of traced records go, if anywhere.
         batch_max_records: most records in one transaction.
         batch_max_wait: seconds that the first record of a batch waits for company. While the
             consumer has more at hand, the batch is filled instead, for half a second at most.
@@ -70,6 +72,7 @@ class TransactionalLoop:
         batch_max_records: int,
         batch_max_wait: float,
         max_idle: float,
+        traces: Traces | None = None,
         worker_faults: tuple[type[Exception], ...] = (),
         give_up_after: float = 90.0,
         on_beat: Callable[[], None] = lambda: None,
@@ -81,6 +84,7 @@ class TransactionalLoop:
         self._contract_name = {topic_prefix + name: name for name in inputs}
         self._dead_letters = dead_letters
         self._metrics = metrics
+        self._traces = traces
         self._batch_max = batch_max_records
         self._batch_wait = batch_max_wait
         self._worker_faults: tuple[type[Exception], ...] = (
@@ -268,7 +272,10 @@ class TransactionalLoop:
         if self._commit(batch, outputs):
             self._dead_letters.count(len(batch), len(rejected))
             self._limit = min(self._batch_max, self._limit * 2)
-            self._metrics.committed(batch, outputs, rejected, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._metrics.committed(batch, outputs, rejected, seconds)
+            if self._traces is not None:
+                self._traces.committed(batch, seconds=seconds)
 
     def _commit(self, batch: list[Record], outputs: list[Output]) -> bool:
         # The offsets also show the group's coordinator whether this member is still one of it,

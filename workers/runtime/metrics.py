@@ -277,6 +277,14 @@ class SuggestMetrics:
             "stage",
             buckets=_SECONDS,
         )
+        self.photos = meter.gauge(
+            "photos_in_stage",
+            "Photos that wait for their turn, are fetched, or wait for a decoder or are in one; "
+            "stage: wait, fetch, decode",
+            "stage",
+        )
+        for stage in ("wait", "fetch", "decode"):
+            self.photos.labels(stage)
         self.fetches = meter.counter(
             "image_fetches_total", "Photos asked for, by what came of it", "outcome"
         )

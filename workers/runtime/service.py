@@ -19,6 +19,7 @@ from workers.runtime.loop import TransactionalLoop
 from workers.runtime.metrics import LoopMetrics
 from workers.runtime.processing import Processor
 from workers.runtime.settings import Settings
+from workers.runtime.tracing import exported_traces
 from workers.runtime.transaction import TransactionalProducer
 
 log = structlog.get_logger(__name__)
@@ -115,6 +116,7 @@ def run_worker(
                 max_ratio=settings.dead_letter_max_ratio, window=settings.dead_letter_window
             ),
             metrics=LoopMetrics(registry),
+            traces=stack.enter_context(exported_traces(name)) if settings.traces else None,
             batch_max_records=batch_max_records,
             batch_max_wait=batch_max_wait_ms / 1000,
             max_idle=settings.max_idle_ms / 1000,

@@ -291,6 +291,11 @@ class Settings(BaseSettings):
     )  # fmt: skip
 
     # Health and logs
+    traces: bool = _setting(
+        "Health and logs", "", False,
+        "Write a span for each record that carries a `traceparent`, by OpenTelemetry (needs the "
+        "extra `otel`). Its own variables, `OTEL_EXPORTER_OTLP_ENDPOINT` and so on, say where to.",
+    )  # fmt: skip
     health_port: int | None = _setting(
         "Health and logs", "port", None,
         "Serves `/healthz`, `/readyz`, `/metrics` and, of the stats worker, `/stats/`. Not set: "

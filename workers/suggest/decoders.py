@@ -37,7 +37,7 @@ class Decoders:
     photo may have killed it; then it is unreadable. So is one that takes too long.
 
     Args:
-        metrics: counts how decoders end.
+        metrics: counts how decoders end, and their seconds.
         processes: how many photos are decoded at once.
         memory_bytes: address space of a process. Of what the limits allow, a WebP of 51 million
             pixels with transparency takes the most: 1154 MiB, 124 of them before any photo.
@@ -104,7 +104,8 @@ class Decoders:
             if decoder is None:
                 decoder = await self._start()
             async with asyncio.timeout(self._timeout_s):
-                answer, pixels = await decoder.ask(described, data)
+                with self._metrics.stage_seconds.labels("decode").time():
+                    answer, pixels = await decoder.ask(described, data)
             cause = "recycled" if decoder.photos >= self._photos_each else ""
         except TimeoutError:
             cause = "overtime"

@@ -113,17 +113,27 @@ class Preparation:
     async def _photo(
         self, image: ImageReference, preprocessing: Preprocessing, about: Mapping[str, str | int]
     ) -> Photo:
-        async with self._slots:
-            try:
+        with self._metrics.photos.labels("wait").track_inprogress():
+            await self._slots.acquire()
+        try:
+            return await self._in_slot(image, preprocessing, about)
+        finally:
+            self._slots.release()
+
+    async def _in_slot(
+        self, image: ImageReference, preprocessing: Preprocessing, about: Mapping[str, str | int]
+    ) -> Photo:
+        try:
+            with self._metrics.photos.labels("fetch").track_inprogress():
                 data = await self._fetch(image)
-                with self._metrics.stage_seconds.labels("decode").time():
-                    prepared = await self._decoders.prepare(data, preprocessing)
-            except (FetchRefusedError, FetchFailedError) as error:
-                log.info("photo unavailable", uri=_shown(image), error=str(error), **about)
-                return Photo(None, (_UNAVAILABLE,))
-            except UnreadableImageError as error:
-                log.info("photo unreadable", uri=_shown(image), error=str(error), **about)
-                return Photo(None, (_UNREADABLE,))
+            with self._metrics.photos.labels("decode").track_inprogress():
+                prepared = await self._decoders.prepare(data, preprocessing)
+        except (FetchRefusedError, FetchFailedError) as error:
+            log.info("photo unavailable", uri=_shown(image), error=str(error), **about)
+            return Photo(None, (_UNAVAILABLE,))
+        except UnreadableImageError as error:
+            log.info("photo unreadable", uri=_shown(image), error=str(error), **about)
+            return Photo(None, (_UNREADABLE,))
         # The pixels of a photo that is left out are not kept.
         return Photo(None, prepared.faults) if prepared.faults else Photo(prepared)
 
