@@ -79,6 +79,13 @@ def test_a_hang_is_a_crash() -> None:
     assert result.inputs == 5
 
 
+def test_memory_is_that_of_the_children_alone() -> None:
+    ours = bytearray(b"x") * 600_000_000
+
+    result = run(seed=1, numbers=range(1))
+    assert 20 < result.peak_mb < len(ours) / 2e6
+
+
 def test_four_hundred_inputs_crash_nothing() -> None:
     result = run(seed=1, numbers=range(400))
 

@@ -163,8 +163,9 @@ def test_reads_objects_below_the_root(store: None) -> None:
     ],
 )
 def test_refuses_other_places(store: None, uri: str) -> None:
-    # Not entered: nothing is to be asked of the store. Where it was, it would connect and answer.
-    with pytest.raises(FetchRefusedError):
+    # Not for what the store says: it is not asked.
+    told = "s3://bucket/key|below a configured root|segment|control characters|UTF-8"
+    with pytest.raises(FetchRefusedError, match=told):
         asyncio.run(ObjectRoots([ROOT], max_bytes=LIMIT).read(uri))
 
 
