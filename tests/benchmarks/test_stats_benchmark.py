@@ -52,7 +52,7 @@ def test_our_worker_is_measured_and_recounted_on_a_real_broker() -> None:
     done = subprocess.run(
         [
             *(sys.executable, str(ROOT / "benchmarks" / "stats.py"), "--only", "ours"),
-            *("--sales", "25000", "--sellers", "1000", "--bad", "0.01"),
+            *("--sales", "120000", "--sellers", "1000", "--bad", "0.01"),
         ],
         capture_output=True,
         text=True,
@@ -61,6 +61,6 @@ def test_our_worker_is_measured_and_recounted_on_a_real_broker() -> None:
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])
-    assert figures["sales"] == 25_000
+    assert figures["sales"] == 120_000
     assert min(figures["events_per_s"], figures["events_per_cpu_s"]) > 0
     assert figures["rate_with_bad_input"] > 0
