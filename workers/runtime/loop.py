@@ -21,7 +21,7 @@ from workers.runtime.failures import FailureStreak
 from workers.runtime.merge import TimestampMerge
 from workers.runtime.metrics import LoopMetrics
 from workers.runtime.partitions import OwnedPartitions
-from workers.runtime.processing import Output, Processor, Record, Rejected
+from workers.runtime.processing import Later, Output, Processor, Record, Rejected
 from workers.runtime.tracing import Traces
 from workers.runtime.transaction import (
     OutcomeUnknownError,
@@ -111,6 +111,7 @@ class TransactionalLoop:
         self._attempts: dict[tuple[str, int, int], int] = {}
         self._failures = FailureStreak(give_up_after=give_up_after)
         self._batch_open_since: float | None = None
+        self._held = False  # the last batch had records that were put off
         self._behind = False  # the last poll brought all that it asked for: there is more at hand
         self._stopping = threading.Event()
 
@@ -216,10 +217,10 @@ class TransactionalLoop:
             raise_if_final(error)
 
     def _stop_fetching(self) -> None:
-        """Fetch nothing more while no batch can be taken, except what one of them waits for."""
+        """Fetch nothing more that no batch can take soon; what a batch waits for still is."""
         if self._failures.pause():
             self._partitions.pause(self._partitions.fetched)
-        elif self._merge.seconds_to_release() != 0:
+        elif self._held or self._merge.seconds_to_release() != 0:
             self._partitions.pause(self._merge.overfull(self._batch_max))
 
     def _resume_drained(self) -> None:
@@ -259,6 +260,7 @@ class TransactionalLoop:
                 self._look_closer(batch, error)
                 return
             results = [Rejected(batch[0], "process", error), *self._processor.skip(batch[0])]
+        results, batch = self._put_off(results, batch)
         rejected = [result for result in results if isinstance(result, Rejected)]
         if not batch and not results:
             return
@@ -276,6 +278,19 @@ class TransactionalLoop:
             self._metrics.committed(batch, outputs, rejected, seconds)
             if self._traces is not None:
                 self._traces.committed(batch, seconds=seconds)
+
+    def _put_off(
+        self, results: Sequence[Output | Rejected | Later], batch: list[Record]
+    ) -> tuple[list[Output | Rejected], list[Record]]:
+        """Return what is left of a batch without the records that are to come again."""
+        kept = [result for result in results if not isinstance(result, Later)]
+        self._held = len(kept) < len(results)
+        if self._held:
+            off = [result.record for result in results if isinstance(result, Later)]
+            self._merge.put_back(off)
+            places = {(record.topic, record.partition, record.offset) for record in off}
+            batch = [r for r in batch if (r.topic, r.partition, r.offset) not in places]
+        return kept, batch
 
     def _commit(self, batch: list[Record], outputs: list[Output]) -> bool:
         # The offsets also show the group's coordinator whether this member is still one of it,

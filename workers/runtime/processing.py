@@ -48,6 +48,16 @@ class Rejected:
     error: Exception
 
 
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A record of the batch that cannot be processed yet; it comes again in a later one.
+
+    All later records of its partition in the batch must be put off, too.
+    """
+
+    record: Record
+
+
 class Processor(Protocol):
     """What a worker does with records. All calls but `assigned` come from the loop's thread.
 
@@ -74,7 +84,7 @@ class Processor(Protocol):
     def arrived(self, records: Sequence[Record]) -> None:
         """See records that were polled and will be in a later batch. Must not block or raise."""
 
-    def process(self, records: Sequence[Record]) -> Sequence[Output | Rejected]:
+    def process(self, records: Sequence[Record]) -> Sequence[Output | Rejected | Later]:
         """Turn a batch into what shall be written, the records in the order given.
 
         The batch is empty when `due` asked for it. What it changes in memory stays provisional

@@ -277,6 +277,16 @@ class Settings(BaseSettings):
         "Photos", "ms", 10_000, "How long a photo may take in all, with its redirects.",
         ge=1, le=600_000,
     )  # fmt: skip
+    image_fetches_at_once: int = _setting(
+        "Photos", "photos", 32,
+        "Photos that are fetched or wait for a decoder at once; times the largest photo, the "
+        "memory that they may take.", ge=1, le=10_000,
+    )  # fmt: skip
+    image_fetches_per_host: int = _setting(
+        "Photos", "photos", 8,
+        "How many of them may be of one host or bucket, so that a slow one leaves room for others. "
+        "One that serves all photos from far away may need more.", ge=1, le=10_000,
+    )  # fmt: skip
     image_max_redirects: int = _setting(
         "Photos", "redirects", 3, "Redirects that are followed, each checked anew.", ge=0, le=20
     )

@@ -21,6 +21,13 @@ _REMOTE = re.compile("(https?|s3)://", re.IGNORECASE)
 _FILES_AT_ONCE = 8
 
 
+def host_of(uri: str) -> str:
+    """Return the host or bucket that a URI names, else its scheme; port and user stay in it."""
+    if _REMOTE.match(uri):
+        return re.split("[/?#]", uri, maxsplit=3)[2].lower()
+    return uri.partition(":")[0].lower()
+
+
 class Fetcher:
     """Fetches photos by scheme: `data:`, `file:`, `s3:`, `http(s):`; to be entered in a loop.
 
@@ -82,7 +89,7 @@ class Fetcher:
     async def _unless_resting(self, uri: str) -> bytes:
         if not _REMOTE.match(uri):
             return await self._in_time(uri)
-        host = re.split("[/?#]", uri, maxsplit=3)[2].lower()
+        host = host_of(uri)
         self._breaker.check(host)
         try:
             data = await self._in_time(uri)

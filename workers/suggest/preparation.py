@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -18,7 +18,8 @@ from schemas.image import ImageReference
 from schemas.suggestion import ReuploadReason
 from workers.runtime.metrics import SuggestMetrics
 from workers.suggest.errors import FetchFailedError, FetchRefusedError
-from workers.suggest.fetch import Fetcher
+from workers.suggest.fetch import Fetcher, host_of
+from workers.suggest.slots import Slots
 
 log = structlog.get_logger()
 
@@ -59,6 +60,7 @@ class Preparation:
         metrics: counts photos and their seconds.
         photos_at_once: how many photos are between the start of their fetch and the end of
             their decoding; with the fetcher's byte limit it bounds the bytes held.
+        photos_of_a_host: how many of them may be of one host: a slow one leaves room for others.
     """
 
     def __init__(
@@ -67,12 +69,13 @@ class Preparation:
         decoders: Decoding,
         metrics: SuggestMetrics,
         *,
-        photos_at_once: int = 32,
+        photos_at_once: int,
+        photos_of_a_host: int,
     ) -> None:
         self._fetcher = fetcher
         self._decoders = decoders
         self._metrics = metrics
-        self._slots = asyncio.Semaphore(photos_at_once)
+        self._slots = Slots(photos_at_once, of_a_host=photos_of_a_host)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fetch", daemon=True)
 
@@ -113,12 +116,10 @@ class Preparation:
     async def _photo(
         self, image: ImageReference, preprocessing: Preprocessing, about: Mapping[str, str | int]
     ) -> Photo:
-        with self._metrics.photos.labels("wait").track_inprogress():
-            await self._slots.acquire()
-        try:
+        async with AsyncExitStack() as slot:
+            with self._metrics.photos.labels("wait").track_inprogress():
+                await slot.enter_async_context(self._slots.taken(host_of(image.uri)))
             return await self._in_slot(image, preprocessing, about)
-        finally:
-            self._slots.release()
 
     async def _in_slot(
         self, image: ImageReference, preprocessing: Preprocessing, about: Mapping[str, str | int]

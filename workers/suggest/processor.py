@@ -1,7 +1,8 @@
 """What the suggest worker does with records: each enriched listing gets one answer."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Self
 
@@ -14,16 +15,18 @@ from schemas.model import ModelRole
 from schemas.suggestion import PriceSuggested, ReuploadRequested
 from schemas.topics import PRICE_SHADOW, PRICE_SUGGESTED, REUPLOAD_REQUESTED
 from workers.runtime.metrics import SuggestMetrics
-from workers.runtime.processing import Output, Record, Rejected
+from workers.runtime.processing import Later, Output, Record, Rejected
 from workers.runtime.routing import SellerRouter
 from workers.suggest.answer import answer
 from workers.suggest.estimating import Question, estimates
-from workers.suggest.fetch import Fetcher
 from workers.suggest.hints import ENGLISH, Hints
 from workers.suggest.lineup import Lineup
-from workers.suggest.preparation import Decoding, Photo, Preparation
+from workers.suggest.preparation import Photo, Preparation
 
 SOURCE = "/secondsight/suggest"
+
+_FIRST_S = 0.2  # that a batch waits for any of its photos; then the loop polls in between
+_COMPANY_S = 0.02  # that those which are ready wait for the others: half a photo in the network
 
 _Position = tuple[str, int, int]  # topic, partition, offset
 
@@ -55,6 +58,11 @@ class _Listing:
         """Whether its photos are fetched."""
         return all(view.photos is not None for view in self.views)
 
+    @property
+    def ready(self) -> bool:
+        """Whether its photos are fetched and decoded, or never will be."""
+        return all(view.photos is not None and view.photos.done() for view in self.views)
+
 
 class SuggestProcessor:
     """Answers `listing.enriched` with `price.suggested` or `reupload.requested`.
@@ -64,20 +72,19 @@ class SuggestProcessor:
 
     Args:
         lineup: returns the models in use now; a listing is answered by those of when it arrived.
-        fetcher: gives the bytes of photos.
-        decoders: make the networks' input of them.
-        metrics: where answers, photos and seconds are counted.
+        preparation: fetches and decodes photos; it is entered and left with the processor.
+        metrics: where answers and seconds are counted.
         router: sends strays to their seller's partition.
         hints: what sellers are told beside each reason.
-        photos_in_memory: most photos that are fetched and decoded ahead of their batch, and most
-            that go through the network at once; a listing's photos stay together.
+        photos_in_memory: most photos that are fetched and decoded ahead of their batch, in equal
+            shares of the partitions, and most that go through the network at once; a listing's
+            photos stay together.
     """
 
     def __init__(
         self,
         lineup: Callable[[], Lineup],
-        fetcher: Fetcher,
-        decoders: Decoding,
+        preparation: Preparation,
         metrics: SuggestMetrics,
         *,
         router: SellerRouter,
@@ -89,7 +96,7 @@ class SuggestProcessor:
         self._router = router
         self._hints = hints
         self._photos_in_memory = photos_in_memory
-        self._preparation = Preparation(fetcher, decoders, metrics)
+        self._preparation = preparation
         self._ahead: dict[_Position, _Listing | Output | Rejected] = {}
         self._given: list[tuple[ModelRole, PriceSuggested | ReuploadRequested]] = []
 
@@ -117,10 +124,17 @@ class SuggestProcessor:
         self._see(records)
         self._begin_ahead()
 
-    def process(self, records: Sequence[Record]) -> Sequence[Output | Rejected]:
-        """Answer each listing, in order; waits for photos that are under way."""
+    def process(self, records: Sequence[Record]) -> Sequence[Output | Rejected | Later]:
+        """Answer the listings whose photos are there, each partition in order; put off the others.
+
+        So a slow host holds up only the partitions of the listings that name it.
+        """
         self._see(records)  # after an abort they come again, without having arrived
-        return [result for group in self._groups(records) for result in self._results(group)]
+        now, later = self._ready(records)
+        items = [self._ahead.pop(_position(record)) for record in now]
+        # The photos of the next batch are fetched and decoded while these are in the network.
+        self._begin_ahead()
+        return [*self._results(items), *map(Later, later)]
 
     def skip(self, record: Record) -> Sequence[Output]:  # noqa: ARG002
         """Nothing to note: the positions are the group's."""
@@ -172,16 +186,13 @@ class SuggestProcessor:
         return _Listing(record, event, envelope, _views(lineup, event.seller_id))
 
     def _begin_ahead(self) -> None:
-        listings = [item for item in self._ahead.values() if isinstance(item, _Listing)]
-        room = self._photos_in_memory - sum(
-            listing.photo_count for listing in listings if listing.begun
-        )
-        for listing in listings:
-            if not listing.begun:
-                room -= listing.photo_count
-                if room < 0:
-                    break
-                self._begin(listing)
+        share = self._photos_in_memory // max(1, len({place[1] for place in self._ahead}))
+        photos = Counter[int]()
+        for (_, partition, _), item in self._ahead.items():
+            if isinstance(item, _Listing):
+                photos[partition] += item.photo_count
+                if photos[partition] <= share and not item.begun:
+                    self._begin(item)
 
     def _begin(self, listing: _Listing) -> None:
         for view in listing.views:
@@ -194,35 +205,43 @@ class SuggestProcessor:
                 event_id=listing.envelope.id,
             )
 
-    def _groups(self, records: Sequence[Record]) -> Iterator[list[_Listing | Output | Rejected]]:
-        """Cut a batch where its photos would be more than may be in memory."""
-        group: list[_Listing | Output | Rejected] = []
-        photos = 0
+    def _ready(self, records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+        """Return what can be answered now, after a short wait, and what cannot."""
+        fit, room = 0, self._photos_in_memory
+        waited_for: list[Future[list[Photo]]] = []
         for record in records:
             item = self._ahead[_position(record)]
-            added = item.photo_count if isinstance(item, _Listing) else 0
-            if group and photos + added > self._photos_in_memory:
-                yield group
-                group, photos = [], 0
-            del self._ahead[_position(record)]
-            group.append(item)
-            photos += added
-        yield group
+            if isinstance(item, _Listing):
+                room -= item.photo_count
+                if room < 0 and fit:
+                    break
+                if not item.begun:
+                    self._begin(item)
+                waited_for += [view.photos for view in item.views if view.photos is not None]
+            fit += 1
+        wait(waited_for, _FIRST_S, FIRST_COMPLETED)
+        wait(waited_for, _COMPANY_S)
+        now: list[Record] = []
+        later: list[Record] = []
+        held: set[int] = set()
+        for record in records[:fit]:
+            item = self._ahead[_position(record)]
+            if record.partition in held or (isinstance(item, _Listing) and not item.ready):
+                held.add(record.partition)
+                later.append(record)
+            else:
+                now.append(record)
+        return now, [*later, *records[fit:]]
 
-    def _results(self, group: Sequence[_Listing | Output | Rejected]) -> list[Output | Rejected]:
-        listings = [item for item in group if isinstance(item, _Listing)]
-        for listing in listings:
-            if not listing.begun:
-                self._begin(listing)
+    def _results(self, items: Sequence[_Listing | Output | Rejected]) -> list[Output | Rejected]:
+        listings = [item for item in items if isinstance(item, _Listing)]
         photos = [
             [view.photos.result() for view in listing.views if view.photos is not None]
             for listing in listings
         ]
-        # The photos of the next batch are fetched and decoded while these are in the network.
-        self._begin_ahead()
         answers = iter(self._answers(listings, photos))
         results: list[Output | Rejected] = []
-        for item in group:
+        for item in items:
             results += next(answers) if isinstance(item, _Listing) else [item]
         return results
 

@@ -39,6 +39,7 @@ from workers.suggest.hints import load_hints
 from workers.suggest.lineup import Lineup
 from workers.suggest.model_follower import ModelFollower
 from workers.suggest.object_roots import ObjectRoots
+from workers.suggest.preparation import Preparation
 from workers.suggest.processor import SuggestProcessor
 from workers.suggest.web import WebPhotos
 
@@ -74,13 +75,7 @@ def run_suggest(settings: Settings) -> None:
         processor = stack.enter_context(
             SuggestProcessor(
                 _lineup(settings, options, metrics, stack),
-                fetcher(settings),
-                Decoders(
-                    metrics,
-                    processes=settings.suggest_decode_processes,
-                    memory_bytes=settings.suggest_decode_memory_bytes,
-                    limits=ImageLimits(max_bytes=settings.image_max_bytes),
-                ),
+                _preparation(settings, metrics),
                 metrics,
                 router=SellerRouter(partitions=partitions, metrics=RoutingMetrics(registry)),
                 hints=hints,
@@ -135,6 +130,22 @@ def _lineup(
     )
     follower.wait(timeout=_FIRST_MODEL_S)
     return follower.lineup
+
+
+def _preparation(settings: Settings, metrics: SuggestMetrics) -> Preparation:
+    decoders = Decoders(
+        metrics,
+        processes=settings.suggest_decode_processes,
+        memory_bytes=settings.suggest_decode_memory_bytes,
+        limits=ImageLimits(max_bytes=settings.image_max_bytes),
+    )
+    return Preparation(
+        fetcher(settings),
+        decoders,
+        metrics,
+        photos_at_once=settings.image_fetches_at_once,
+        photos_of_a_host=settings.image_fetches_per_host,
+    )
 
 
 def _refuse(producer: Producer, physical: Callable[[str], str], rejected: Rejected) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from workers.runtime.loop import TransactionalLoop
-from workers.runtime.processing import Output, Record, Rejected
+from workers.runtime.processing import Later, Output, Record, Rejected
 
 PARTITIONS = 2
 SALES, LISTINGS, ECHO = "sales", "listings", "echo"
@@ -26,6 +26,7 @@ class Echo:
         self.restored.set()
         self.open: set[int] = set()
         self.before_commit: Callable[[], None] = lambda: None
+        self.puts_off: set[int] = set()  # partitions whose records are not ready
         self.owes: set[int] = set()  # partitions of which something is to be written
         self.waiting = self.most_waiting = 0  # records that arrived and are not committed
 
@@ -54,13 +55,16 @@ class Echo:
         self.waiting += len(records)
         self.most_waiting = max(self.most_waiting, self.waiting)
 
-    def process(self, records: Sequence[Record]) -> Sequence[Output | Rejected]:
-        results: list[Output | Rejected] = [
+    def process(self, records: Sequence[Record]) -> Sequence[Output | Rejected | Later]:
+        results: list[Output | Rejected | Later] = [
             Output(ECHO, partition, None, b"owed %d" % partition, [], 1_000)
             for partition in self.owes & self.held
         ]
         for record in records:
             assert record.partition in self.held
+            if record.partition in self.puts_off:
+                results.append(Later(record))
+                continue
             if record.value == b"faulty":
                 raise ValueError("this one cannot be processed")
             if record.value == b"wrong":

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import (
+    OFFSET_INVALID,
     Consumer,
     KafkaError,
     KafkaException,
@@ -276,6 +277,34 @@ def test_while_commits_are_refused_no_more_is_fetched_than_the_buffer_holds(
     assert one.error is None
     # Twice a batch, one that a poll brings before fetching stops, and the batch in hand.
     assert one.processor.most_waiting <= 2 * 5 + 1 + 5
+
+
+def test_records_that_are_put_off_hold_up_their_own_partition_only(
+    kafka: str,
+    start: Start,
+    echoed: Callable[[int], list[bytes]],
+    produce: Callable[..., None],
+    topic_prefix: str,
+) -> None:
+    put_off = [dict(record, partition=0) for record in numbered(300, tag="off")]
+    others = [dict(record, partition=1) for record in numbered(300)]
+    processor = Echo()
+    processor.puts_off = {0}
+    produce(topic_prefix + SALES, put_off)
+    one = start(processor, batch=5)
+    one.processor.wait_to_hold(PARTITIONS)
+    produce(topic_prefix + SALES, others)
+    values = echoed(300)
+    assert values == [record["value"] for record in others]
+    # Of each side a batch and a poll at most, and the batch in hand.
+    assert processor.most_waiting <= PARTITIONS * (5 + 5) + 5
+    assert committed_offsets(kafka, topic_prefix, SALES) == [OFFSET_INVALID, 300]
+
+    processor.puts_off = set()
+    values = echoed(600)
+    assert [value for value in values if value.startswith(b"off")] == [r["value"] for r in put_off]
+    assert len(values) == 600
+    assert one.error is None
 
 
 class SlowToStart(TransactionalProducer):

@@ -30,12 +30,13 @@ from schemas.partitioner import partition_for
 from schemas.statistics import Scope, ScopeStatistics, Statistics
 from schemas.suggestion import PriceSuggested, ReuploadReason, ReuploadRequested
 from workers.runtime.metrics import RoutingMetrics, SuggestMetrics
-from workers.runtime.processing import Output, Record, Rejected
+from workers.runtime.processing import Later, Output, Record, Rejected
 from workers.runtime.routing import SellerRouter
 from workers.suggest.allow_list import AllowList
 from workers.suggest.fetch import Fetcher
 from workers.suggest.file_roots import FileRoots
 from workers.suggest.lineup import Lineup
+from workers.suggest.preparation import Preparation
 from workers.suggest.processor import SuggestProcessor
 from workers.suggest.web import WebPhotos
 
@@ -57,6 +58,10 @@ class PhotoHost:
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
+    def let_go(self) -> None:
+        """Answer those who ask for /held."""
+        self._loop.call_soon_threadsafe(self._held.set)
+
     def url(self, path: str, host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}{path}"
 
@@ -73,7 +78,7 @@ class PhotoHost:
         self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        self._done = asyncio.Event()
+        self._done, self._held = asyncio.Event(), asyncio.Event()
         app = web.Application()
         app.router.add_get("/{path:.*}", self._answer)
         runner = web.AppRunner(app, shutdown_timeout=0)
@@ -83,11 +88,15 @@ class PhotoHost:
         self.port = runner.addresses[0][1]
         self._started.set()
         await self._done.wait()
+        self._held.set()
         await runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path_qs)
         match request.path:
+            case "/held":
+                await self._held.wait()
+                return web.Response(body=PHOTO)
             case "/photo":
                 return web.Response(body=PHOTO)
             case "/empty":
@@ -279,7 +288,19 @@ class Scene:
         processor: SuggestProcessor, *records: Record
     ) -> list[PriceSuggested | ReuploadRequested]:
         processor.arrived(records)
-        return [Scene.read(result) for result in processor.process(records)]
+        return [Scene.read(result) for result in Scene.processed(processor, records)]
+
+    @staticmethod
+    def processed(
+        processor: SuggestProcessor, records: Sequence[Record]
+    ) -> list[Output | Rejected]:
+        """Process records until none is put off any more, as the loop does."""
+        found: list[Output | Rejected] = []
+        while records:
+            results = processor.process(records)
+            found += [result for result in results if not isinstance(result, Later)]
+            records = [result.record for result in results if isinstance(result, Later)]
+        return found
 
     @staticmethod
     def reasons(event: PriceSuggested | ReuploadRequested) -> list[tuple[str, int | None]]:
@@ -324,11 +345,17 @@ def build(
             max_bytes=1_000_000,
         )
         files = FileRoots([tmp_path], max_bytes=1_000_000)
+        metrics = SuggestMetrics(registry)
         return SuggestProcessor(
             lineup,
-            Fetcher(files, web, timeout_s=timeout_s, pause_s=0.01),
-            InProcess(pricer.prepare),
-            SuggestMetrics(registry),
+            Preparation(
+                Fetcher(files, web, timeout_s=timeout_s, pause_s=0.01),
+                InProcess(pricer.prepare),
+                metrics,
+                photos_at_once=32,
+                photos_of_a_host=8,
+            ),
+            metrics,
             router=SellerRouter(partitions=PARTITIONS, metrics=RoutingMetrics(registry)),
             **options,
         )

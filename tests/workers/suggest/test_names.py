@@ -78,6 +78,7 @@ def test_names_that_hang_hold_up_neither_files_nor_leaving(
         InProcess(prepare),
         SuggestMetrics(registry),
         photos_at_once=LOOK_UPS_AT_ONCE + 20,
+        photos_of_a_host=1,
     )
     answers: list[list[Photo]] = []
 

@@ -41,7 +41,7 @@ def test_an_answer_carries_on_what_its_listing_came_with(
     asked_again = scene.record(scene.enriched(scene.grey(1), listing_id="listing-8"), offset=42)
 
     for result, topic in zip(
-        processor.process([listing, asked_again]),
+        scene.processed(processor, [listing, asked_again]),
         ["price.suggested", "reupload.requested"],
         strict=True,
     ):
@@ -128,7 +128,7 @@ def test_what_is_no_enriched_listing_is_rejected_and_others_answered(
     sound = scene.record(scene.enriched(scene.grey(100)), offset=8)
     processor.arrived([broken, sound])
 
-    rejected, answered = processor.process([broken, sound])
+    rejected, answered = scene.processed(processor, [broken, sound])
 
     assert isinstance(rejected, Rejected)
     assert (rejected.record, rejected.stage) == (broken, "decode")
@@ -143,7 +143,7 @@ def test_other_currencies_are_rejected(
     listing["currency"], listing["statistics"]["currency"] = currencies
     other = replace(scene.record(scene.enriched("data:,")), value=json.dumps(listing).encode())
 
-    (rejected,) = processor.process([other])
+    (rejected,) = scene.processed(processor, [other])
 
     assert isinstance(rejected, Rejected)
     assert rejected.stage == "currency"
@@ -157,7 +157,7 @@ def test_a_record_in_the_wrong_partition_is_sent_on_unchanged(
     stray = scene.record(scene.enriched(scene.grey(100)), partition=(home + 1) % PARTITIONS)
     processor.arrived([stray])
 
-    (sent_on,) = processor.process([stray])
+    (sent_on,) = scene.processed(processor, [stray])
 
     assert sent_on == Output(
         topic="listing.enriched",

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -13,9 +14,11 @@ from prometheus_client import CollectorRegistry
 from models.extractors.preprocessing import Preprocessing
 from models.prepared_photo import PreparedPhoto
 from schemas.image import ImageReference
+from schemas.partitioner import partition_for
 from schemas.suggestion import PriceSuggested
 from tests.workers.suggest.conftest import SQUASH, InProcess
 from workers.runtime.metrics import SuggestMetrics
+from workers.runtime.processing import Later, Output
 from workers.suggest.fetch import Fetcher
 from workers.suggest.preparation import Photo, Preparation
 from workers.suggest.processor import SuggestProcessor
@@ -33,9 +36,9 @@ def test_an_aborted_batch_is_answered_the_same_again(
     records = [scene.record(scene.enriched(scene.grey(g)), offset=g) for g in (30, 80, 130)]
     processor.arrived(records)
 
-    first = list(processor.process(records))
+    first = list(scene.processed(processor, records))
     processor.aborted()
-    halves = [*processor.process(records[:1]), *processor.process(records[1:])]
+    halves = [*scene.processed(processor, records[:1]), *scene.processed(processor, records[1:])]
 
     assert halves == first
 
@@ -53,7 +56,7 @@ def test_photos_of_the_next_batch_are_decoded_while_one_is_in_the_network(
     )
 
     processor.arrived([first, second])
-    processor.process([first])
+    scene.processed(processor, [first])
 
     assert overlapped == [True]
 
@@ -66,7 +69,7 @@ def test_photos_are_fetched_once_though_seen_twice(
     processor.arrived([listing])
     processor.arrived([listing])
 
-    processor.process([listing])
+    scene.processed(processor, [listing])
 
     assert host.asked == ["/photo"]
 
@@ -96,7 +99,7 @@ def test_few_photos_are_in_memory_at_once(
 
     processor.arrived(records)
     assert begun == [2, 1]
-    events = [scene.read(result) for result in processor.process(records)]
+    events = [scene.read(result) for result in scene.processed(processor, records)]
 
     assert begun == counts
     assert [e.price_minor for e in events if isinstance(e, PriceSuggested)] == [
@@ -108,6 +111,55 @@ def test_few_photos_are_in_memory_at_once(
         1050,
     ]
     assert pricer.passes == [3, 3, 5, 1]
+
+
+def test_a_slow_host_holds_up_only_the_partitions_that_wait_for_it(
+    scene: Scene, start: Callable[..., SuggestProcessor], host: PhotoHost
+) -> None:
+    processor = start(host)
+    here, there = sellers_of_two_partitions()
+    slow = scene.record(scene.enriched(host.url("/held"), seller=here), offset=1)
+    behind = scene.record(scene.enriched(scene.grey(100), seller=here), offset=2)
+    others = [
+        scene.record(scene.enriched(scene.grey(100 + n), seller=there), offset=n) for n in (3, 4)
+    ]
+    processor.arrived([slow, behind, *others])
+
+    answered: list[Output] = []
+    waiting = [slow, others[0], behind, others[1]]
+    while len(waiting) > 2:
+        results = processor.process(waiting)
+        answered += [result for result in results if isinstance(result, Output)]
+        waiting = [result.record for result in results if isinstance(result, Later)]
+    assert [scene.read(output).seller_id for output in answered] == [there, there]
+    assert waiting == [slow, behind]
+
+    host.let_go()
+    first, second = scene.processed(processor, waiting)
+    assert scene.reasons(scene.read(first)) == [("unreadable", 0)]  # fetched, and no image
+    assert isinstance(scene.read(second), PriceSuggested)
+
+
+def test_each_partition_has_its_share_of_the_photos_in_memory(
+    scene: Scene, start: Callable[..., SuggestProcessor], host: PhotoHost
+) -> None:
+    processor = start(host, photos_in_memory=4)
+    here, there = sellers_of_two_partitions()
+    slow = [
+        scene.record(scene.enriched(host.url("/held"), seller=here), offset=n) for n in range(9)
+    ]
+    processor.arrived(slow[:1])
+    processor.arrived([*slow, scene.record(scene.enriched(host.url("/photo"), seller=there))])
+
+    scene.wait_until(lambda: sorted(host.asked) == ["/held", "/held", "/photo"])
+
+
+def sellers_of_two_partitions() -> tuple[str, str]:
+    """Two sellers whose listings are not in order with each other's."""
+    here = "seller-1"
+    home = partition_for(here.encode(), PARTITIONS)
+    there = next(s for n in count() if partition_for((s := f"{n}").encode(), PARTITIONS) != home)
+    return here, there
 
 
 def test_a_revoked_partition_is_abandoned_and_can_come_back(
@@ -168,6 +220,7 @@ def test_few_photos_are_fetched_at_once(registry: CollectorRegistry) -> None:
         InProcess(lambda _data: prepared),
         SuggestMetrics(registry),
         photos_at_once=3,
+        photos_of_a_host=9,
     )
 
     with preparation:
@@ -211,9 +264,9 @@ def test_an_error_of_the_network_is_left_to_the_loop(
     processor.arrived(records)
 
     with pytest.raises(ValueError, match="shapes"):
-        processor.process(records)
+        scene.processed(processor, records)
     processor.aborted()
-    assert isinstance(scene.read(processor.process(records[:1])[0]), PriceSuggested)
+    assert isinstance(scene.read(scene.processed(processor, records[:1])[0]), PriceSuggested)
 
 
 def test_answers_are_counted_when_they_are_committed(
@@ -230,12 +283,12 @@ def test_answers_are_counted_when_they_are_committed(
             ),
         ]
 
-    processor.process(records)
+    scene.processed(processor, records)
     processor.aborted()
     assert counted() == [0, None, None]
-    processor.process(records)
+    scene.processed(processor, records)
     processor.committed({})
-    processor.process(records[:1])
+    scene.processed(processor, records[:1])
     processor.committed({})
 
     assert counted() == [2, 2, 1]

@@ -48,7 +48,7 @@ def test_each_seller_is_answered_by_one_model_which_the_answer_names(
         for number, seller in enumerate(SELLERS)
     ]
 
-    found = [price(output) for output in processor.process(records)]
+    found = [price(output) for output in scene.processed(processor, records)]
 
     expected = [now.answering(seller)[1].version for seller in SELLERS]
     assert {*expected} == {"live", "canary"}
@@ -64,7 +64,7 @@ def test_a_shadow_answers_beside_the_others_and_is_not_counted_as_an_answer(
     processor = start(lineup=lambda: lineup(live, shadow=shadow))
     records = [scene.record(scene.enriched(scene.grey(g)), offset=g) for g in (100, 120)]
 
-    found = [price(output) for output in processor.process(records)]
+    found = [price(output) for output in scene.processed(processor, records)]
     processor.committed({})
 
     assert found == [
@@ -89,7 +89,7 @@ def test_a_listing_is_answered_by_the_models_of_when_it_arrived(scene: Scene, st
     processor.arrived(before)
     now = lineup(MeanPricer("new", factor=2, size=2))
     processor.arrived([after])
-    found = [price(output) for output in processor.process([*before, after])]
+    found = [price(output) for output in scene.processed(processor, [*before, after])]
 
     assert found == [
         ("price.suggested", "old", 1000),
@@ -98,4 +98,4 @@ def test_a_listing_is_answered_by_the_models_of_when_it_arrived(scene: Scene, st
     ]
     # A batch that comes again after an abort has no photos under way: the new model takes it.
     processor.aborted()
-    assert [price(output)[1] for output in processor.process(before)] == ["new", "new"]
+    assert [price(output)[1] for output in scene.processed(processor, before)] == ["new", "new"]
