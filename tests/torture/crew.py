@@ -87,9 +87,10 @@ class WorkerProcess:
         self._process.wait(DEADLINE_S)
 
     def stop(self) -> int:
-        """SIGTERM; returns the exit code."""
+        """SIGTERM; returns the exit code, 0 also where it had not begun to listen for signals."""
         self._process.terminate()
-        return self._process.wait(DEADLINE_S)
+        code = self._process.wait(DEADLINE_S)
+        return 0 if code == -signal.SIGTERM else code
 
     def go_on(self) -> None:
         self._process.send_signal(signal.SIGCONT)
