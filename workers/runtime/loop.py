@@ -15,6 +15,7 @@ from confluent_kafka import (
 )
 
 from workers.errors import WorkersError
+from workers.runtime.batch_window import AT_HAND_S, BatchWindow
 from workers.runtime.consumer_errors import raise_if_final
 from workers.runtime.dead_letters import DeadLetters, dead_letter
 from workers.runtime.failures import FailureStreak
@@ -32,7 +33,6 @@ from workers.runtime.transaction import (
 log = structlog.get_logger(__name__)
 
 _POLLED_AT_ONCE = 1_000  # they are turned into records while they are in the processor's cache
-_FILL_S = 0.5  # a batch of a worker that is behind is filled for so long; 50,000 records take 0.3 s
 
 
 class TransactionalLoop:
@@ -86,7 +86,7 @@ class TransactionalLoop:
         self._metrics = metrics
         self._traces = traces
         self._batch_max = batch_max_records
-        self._batch_wait = batch_max_wait
+        self._window = BatchWindow(wait=batch_max_wait)
         self._worker_faults: tuple[type[Exception], ...] = (
             OSError,
             MemoryError,
@@ -110,9 +110,7 @@ class TransactionalLoop:
         self._limit = batch_max_records  # halved while a poisonous record is being looked for
         self._attempts: dict[tuple[str, int, int], int] = {}
         self._failures = FailureStreak(give_up_after=give_up_after)
-        self._batch_open_since: float | None = None
         self._held = False  # the last batch had records that were put off
-        self._behind = False  # the last poll brought all that it asked for: there is more at hand
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -158,8 +156,9 @@ class TransactionalLoop:
             # Never not at all: only a poll tells that partitions were taken away.
             room = 1
         most = min(room, self._batch_max, _POLLED_AT_ONCE)
-        messages = self._consumer.consume(most, self._patience())
-        self._behind = len(messages) == most
+        patience = max(self._patience(), AT_HAND_S)
+        messages = self._consume(most, patience)
+        self._window.polled(patience, full=len(messages) == most)
         arrived: list[Record] = []
         polled: list[Record] = []
         for message in messages:
@@ -171,9 +170,18 @@ class TransactionalLoop:
             self._consumer_event(error, message)
         arrived += self._merge.add(polled)
         if arrived:
+            self._window.open()
             self._metrics.consumed(arrived)
             self._processor.arrived(arrived)
         self._resume_drained()
+
+    def _consume(self, most: int, patience: float) -> list[Message]:
+        """Return what comes; `consume` alone would wait out its time for the first one, too."""
+        if len(self._merge):
+            return self._consumer.consume(most, patience)
+        if (first := self._consumer.poll(patience)) is None:
+            return []
+        return [first, *self._consumer.consume(most - 1, 0)] if most > 1 else [first]
 
     def _patience(self) -> float:
         """Return how long a poll may wait for records, in seconds."""
@@ -185,9 +193,7 @@ class TransactionalLoop:
         elif wait == 0 and len(self._merge) >= self._limit:
             return 0.0
         elif wait == 0:
-            since = self._batch_open_since
-            open_for = 0.0 if since is None else time.monotonic() - since
-            wait = max(0.0, self._batch_wait - open_for)
+            wait = self._window.seconds_left()
         # While it restores, a partition is started by the turn after its state is there.
         longest = 0.01 if self._partitions.restoring else 0.1
         return longest if wait is None else min(wait, longest)
@@ -228,20 +234,13 @@ class TransactionalLoop:
             self._partitions.resume(lambda place: self._merge.buffered(*place) < self._batch_max)
 
     def _take_batch(self) -> list[Record]:
-        """Return a batch when it is full or its first record has waited long enough.
-
-        A worker that is behind fills it: what a batch costs whatever its size, such as a histogram
-        of every category that sold, is then paid for by many records.
-        """
+        """Return a batch when it is full or its first record has waited long enough."""
         if self._merge.seconds_to_release() != 0 or self._failures.pause():
             return []
-        now = time.monotonic()
-        if self._batch_open_since is None:
-            self._batch_open_since = now
-        longest = max(self._batch_wait, _FILL_S) if self._behind else self._batch_wait
-        if len(self._merge) < self._limit and now - self._batch_open_since < longest:
+        self._window.open()  # for what an earlier batch left
+        if len(self._merge) < self._limit and not self._window.over():
             return []
-        self._batch_open_since = None
+        self._window.close()
         return self._merge.take(self._limit)
 
     # --- transactions --------------------------------------------------------------------

@@ -125,7 +125,7 @@ class Settings(BaseSettings):
         "transactions.",
     )  # fmt: skip
     max_idle_ms: Milliseconds = _setting(
-        "Workers", "ms", 50,
+        "Workers", "ms", 25,
         "How long an input that has caught up may hold the other back while the two are merged by "
         "time (KIP-353).",
     )  # fmt: skip
