@@ -12,6 +12,8 @@ Photos are JPEGs of 640 x 480; a small bundle is trained on simulated ones, or -
   of that throughput (or --load).
 - memory: resident bytes over --memory-listings, and by how much they grow with them.
 - start: from the start of the process to the first answer, where listings wait.
+- swap: another model is announced at half of that throughput (or --load); how much longer a
+  listing takes at worst.
 - kills: SIGKILL at random moments, --kills times, and what a reader of committed records sees.
 
     python benchmarks/serving.py [--part PART]... [--rounds N] [--bundle DIR]
@@ -36,10 +38,11 @@ from benchmarks.suggesting.latency import latency
 from benchmarks.suggesting.memory import memory
 from benchmarks.suggesting.rounds import Figures, Round, figures_of
 from benchmarks.suggesting.scene import Scene, scene
+from benchmarks.suggesting.swap import swap
 from benchmarks.suggesting.throughput import run_forward, run_ours, run_plain
 from workers.local.broker import LocalBroker
 
-PARTS = ("throughput", "plain", "latency", "memory", "start", "kills")
+PARTS = ("throughput", "plain", "latency", "swap", "memory", "start", "kills")
 
 
 def main() -> None:
@@ -72,8 +75,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--plain-listings", type=int, default=60, help="of a round: they take far longer"
     )
-    parser.add_argument("--load", type=float, help="listings a second of latency")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of latency")
+    parser.add_argument("--load", type=float, help="listings a second of latency and swap")
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="of latency; half of it before a swap"
+    )
     parser.add_argument("--memory-listings", type=int, default=2_000)
     parser.add_argument("--starts", type=int, default=3, help="of which the median is taken")
     parser.add_argument("--kills", type=int, default=5)
@@ -86,16 +91,25 @@ def _arguments() -> argparse.Namespace:
 def _measure(scene: Scene, options: argparse.Namespace) -> Figures:
     figures: Figures = {"device": "cpu", "cores": len(os.sched_getaffinity(0))}
     parts = set(options.part)
-    if parts & {"throughput", "plain"} or ("latency" in parts and options.load is None):
+    loaded = parts & {"latency", "swap"}
+    if parts & {"throughput", "plain"} or (loaded and options.load is None):
         figures |= _throughput(scene, options)
+    load = options.load or float(figures.get("listings_per_s", 0)) / 2
     if "latency" in parts:
-        load = options.load or float(figures["listings_per_s"]) / 2
         times = latency(scene, per_s=load, seconds=options.seconds, seed=options.seed)
         figures |= {
             "half_load_per_s": round(times.per_s, 1),
             "half_load_listings": times.listings,
             "p50_s_half_load": round(times.p50_s, 4),
             "p99_s_half_load": round(times.p99_s, 4),
+        }
+    if "swap" in parts:
+        swapped = swap(scene, per_s=load, steady_s=options.seconds / 2, seed=options.seed)
+        figures |= {
+            "swap_took_s": round(swapped.took_s, 2),
+            "worst_s_before_swap": round(swapped.worst_before_s, 3),
+            "worst_s_during_swap": round(swapped.worst_during_s, 3),
+            "swap_stall_s": round(swapped.stall_s, 3),
         }
     if "start" in parts:
         seconds = [first_answer_s(scene, f"start-{n}.") for n in range(options.starts)]

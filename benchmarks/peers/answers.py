@@ -29,10 +29,14 @@ def committed_reader(servers: str, *topics: str) -> Consumer:
 
 @dataclass
 class Answers:
-    """When each listing was sent, by `time.perf_counter`, and how long its answer took (s)."""
+    """When each listing was sent, by `time.perf_counter`, and how long its answer took (s).
+
+    `first_by` has when the first answer of each model came.
+    """
 
     sent: dict[str, float] = field(default_factory=dict)
     took: dict[str, float] = field(default_factory=dict)
+    first_by: dict[str, float] = field(default_factory=dict)
 
     def follow(self, consumer: Consumer, ended: threading.Event) -> None:
         """Note answers until told to end."""
@@ -40,8 +44,9 @@ class Answers:
             for message in consumer.consume(500, 0.005):
                 now = time.perf_counter()
                 if message.error() is None:
-                    listing_id = json.loads(message.value() or b"")["listing_id"]
-                    self.took[listing_id] = now - self.sent[listing_id]
+                    event = json.loads(message.value() or b"")
+                    self.took[event["listing_id"]] = now - self.sent[event["listing_id"]]
+                    self.first_by.setdefault(event.get("model_version", ""), now)
 
     def await_all(self, going_on: Callable[[], None] = lambda: None) -> None:
         """Return when every listing has its answer; `going_on` may raise to end the wait.

@@ -69,17 +69,27 @@ class Scene:
         """Write the enriched listings `first` to `end - 1`, named `l0`, `l1`, ...."""
         producer = Producer({"bootstrap.servers": self.servers})
         for number in range(first, end):
-            listing = self.created(f"l{number}", number, START + timedelta(seconds=number))
-            statistics = self.pricer.snapshot_statistics(listing.category)
-            event = ListingEnriched(**dict(listing), statistics=statistics)
+            moment = START + timedelta(seconds=number)
+            event = self._enriched(f"l{number}", number, moment)
             self._send(producer, prefix + LISTING_ENRICHED, event)
         producer.flush()
+
+    def send_enriched(self, producer: Producer, prefix: str, name: str, number: int) -> None:
+        """Give a producer an enriched listing of this moment with the photo of a number."""
+        event = self._enriched(name, number, datetime.now(UTC))
+        self._send(producer, prefix + LISTING_ENRICHED, event)
+        producer.poll(0)
 
     def send_created(self, producer: Producer, prefix: str, name: str, number: int) -> None:
         """Give a producer a listing of this moment with the photo of a number."""
         listing = self.created(name, number, datetime.now(UTC))
         self._send(producer, prefix + LISTING_CREATED, listing)
         producer.poll(0)
+
+    def _enriched(self, name: str, number: int, moment: datetime) -> ListingEnriched:
+        listing = self.created(name, number, moment)
+        statistics = self.pricer.snapshot_statistics(listing.category)
+        return ListingEnriched(**dict(listing), statistics=statistics)
 
     def created(self, name: str, number: int, moment: datetime) -> ListingCreated:
         """Return a listing with the photo of a number; photos come round again."""

@@ -85,13 +85,28 @@ def test_ratios_are_medians_over_rounds() -> None:
     assert figures["times_plain_worker"] == 6
 
 
+def test_a_swap_is_judged_by_the_slowest_listing_around_it() -> None:
+    from benchmarks.peers.answers import Answers
+    from benchmarks.suggesting.swap import AFTER_S, swap_of
+
+    answers = Answers(
+        sent={"warm-0": 0.0, "timed-0": 10.0, "timed-1": 11.0, "timed-2": 13.0, "timed-3": 19.0},
+        took={"warm-0": 9.0, "timed-0": 0.5, "timed-1": 1.0, "timed-2": 0.75, "timed-3": 5.0},
+    )
+    # Announced at 11.75: the second listing is answered at 12, the fourth long after.
+    found = swap_of(answers, announced=11.75, answered=13.0)
+    assert (found.took_s, found.worst_before_s, found.worst_during_s) == (1.25, 0.5, 1.0)
+    assert found.stall_s == 0.5
+    assert 13.75 <= 13.0 + AFTER_S < 24
+
+
 def test_workers_are_timed_and_killed_on_a_real_broker(red_bundle: Path) -> None:
     done = subprocess.run(
         [
             *(sys.executable, str(ROOT / "benchmarks" / "serving.py")),
             *("--bundle", str(red_bundle), "--market", "12"),
             *("--part", "latency", "--load", "20", "--seconds", "2"),
-            *("--part", "memory", "--memory-listings", "300"),
+            *("--part", "swap", "--part", "memory", "--memory-listings", "300"),
             *("--part", "kills", "--kills", "1"),
         ],
         capture_output=True,
@@ -103,6 +118,9 @@ def test_workers_are_timed_and_killed_on_a_real_broker(red_bundle: Path) -> None
     figures = json.loads(done.stdout.splitlines()[-1])
     assert figures["half_load_listings"] == 40
     assert 0 < figures["p50_s_half_load"] <= figures["p99_s_half_load"]
+    assert figures["swap_took_s"] > 0
+    stall = figures["worst_s_during_swap"] - figures["worst_s_before_swap"]
+    assert figures["swap_stall_s"] == pytest.approx(max(0, stall), abs=0.002)
     assert figures["peak_mb"] > 0
     assert figures["kills_listings"] == 500
     assert (figures["kills"], figures["lost"], figures["doubled"]) == (1, 0, 0)
