@@ -10,6 +10,8 @@ from tests.torture.stream import Published, Stream
 TICK_S = 0.1
 UNASSIGNED = -1  # the partitioner chooses
 FLUSH_S = 120.0
+STUCK_S = 60  # a restart of the broker takes ten
+_PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 
 
 class Publisher:
@@ -24,16 +26,15 @@ class Publisher:
 
     def __init__(self, servers: str, *, prefix: str, stream: Stream, rate: int) -> None:
         self._prefix, self._stream, self._rate = prefix, stream, rate
-        self._producer = Producer(
-            {
-                "bootstrap.servers": servers,
-                "partitioner": "murmur2_random",
-                "enable.idempotence": True,
-                "reconnect.backoff.max.ms": 500,
-                "linger.ms": 5,
-                "log_level": 0,
-            }
-        )
+        self._options = {
+            "bootstrap.servers": servers,
+            "partitioner": "murmur2_random",
+            "enable.idempotence": True,
+            "reconnect.backoff.max.ms": 500,
+            "linger.ms": 5,
+            "log_level": 0,
+        }
+        self._producer = Producer(self._options)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._errors: list[KafkaError] = []
@@ -64,8 +65,20 @@ class Publisher:
     def _run(self) -> None:
         records = iter(self._stream)
         while not self._stopping.wait(TICK_S):
+            if len(self._producer) > STUCK_S * self._rate:
+                self._start_anew()
             for record in islice(records, max(1, int(self._rate * TICK_S))):
                 self._send(record)
+
+    def _start_anew(self) -> None:
+        """Drop a producer that has lost the cluster for good (see workers.runtime.cluster_watch).
+
+        What it had not delivered is never published; the recount reads the log.
+        """
+        self._producer.purge()
+        self._producer.flush(0)
+        self._errors = [error for error in self._errors if error.code() not in _PURGED]
+        self._producer = Producer(self._options)
 
     def _send(self, record: Published) -> None:
         # Its queue takes 100,000 records, a quarter of an hour of them: it is never full.

@@ -8,6 +8,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Top
 
 from workers.runtime.clients import Options
 from workers.runtime.cluster import high_watermarks
+from workers.runtime.cluster_watch import ClusterWatch
 from workers.runtime.consumer_errors import raise_if_final
 
 log = structlog.get_logger(__name__)
@@ -50,9 +51,11 @@ def read_to_end(
     consumer = Consumer(consumer_options)
     try:
         consumer.assign([TopicPartition(topic, partition, start or OFFSET_BEGINNING)])
+        watch = ClusterWatch(consumer, topic)
         last_heard = time.monotonic()
         while not cancelled():
             messages = consumer.consume(10_000, 0.1)
+            watch.polled(messages)
             records = [message for message in messages if message.error() is None]
             if records:
                 yield records

@@ -16,6 +16,7 @@ from confluent_kafka import (
 
 from workers.errors import WorkersError
 from workers.runtime.batch_window import AT_HAND_S, BatchWindow
+from workers.runtime.cluster_watch import ClusterWatch
 from workers.runtime.consumer_errors import raise_if_final
 from workers.runtime.dead_letters import DeadLetters, dead_letter
 from workers.runtime.failures import FailureStreak
@@ -54,7 +55,8 @@ class TransactionalLoop:
         max_idle: seconds a caught-up input holds the other one back.
         worker_faults: errors of `process` that no record is to blame for, besides OSError,
             MemoryError, KafkaException and WorkersError: they end the worker.
-        give_up_after: seconds of failing transactions in a row after which the worker ends.
+        give_up_after: seconds of failing transactions in a row, or of a cluster that does not
+            answer, after which the worker ends.
         on_beat: called once a turn: the loop is alive.
         on_ready: called with whether all assigned partitions are restored, when that changes.
     """
@@ -81,6 +83,7 @@ class TransactionalLoop:
         self._processor = processor
         self._consumer = consumer
         self._producer = producer
+        self._watch = ClusterWatch(consumer, topic_prefix + inputs[0], give_up_after=give_up_after)
         self._contract_name = {topic_prefix + name: name for name in inputs}
         self._dead_letters = dead_letters
         self._metrics = metrics
@@ -158,6 +161,7 @@ class TransactionalLoop:
         most = min(room, self._batch_max, _POLLED_AT_ONCE)
         patience = max(self._patience(), AT_HAND_S)
         messages = self._consume(most, patience)
+        self._watch.polled(messages)
         self._window.polled(patience, full=len(messages) == most)
         arrived: list[Record] = []
         polled: list[Record] = []

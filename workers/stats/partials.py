@@ -18,6 +18,7 @@ from stats_store.partials import RemoteParts
 from stats_store.scope import ScopeKey
 from workers.errors import WorkersError
 from workers.runtime.clients import Options
+from workers.runtime.cluster_watch import ClusterWatch
 from workers.runtime.consumer_errors import raise_if_final
 
 
@@ -104,8 +105,10 @@ class PartialsFollower:
             consumer.assign(
                 [TopicPartition(self._topic, p, OFFSET_BEGINNING) for p in self._read_up_to]
             )
+            watch = ClusterWatch(consumer, self._topic)
             while not self._stopping.is_set():
                 messages = consumer.consume(1_000, 0.1)
+                watch.polled(messages)
                 if messages:
                     self._apply(messages)
         except Exception as error:  # noqa: BLE001  the loop's thread raises it, see check()

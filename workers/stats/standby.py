@@ -20,6 +20,7 @@ from stats_store.errors import StatsStoreError, StoreLockedError
 from stats_store.store import PartitionStore
 from workers.errors import WorkersError
 from workers.runtime.clients import ClientOptions
+from workers.runtime.cluster_watch import ClusterWatch
 from workers.runtime.consumer_errors import raise_if_final
 from workers.runtime.metrics import StatsMetrics
 from workers.stats.restore import check_belongs
@@ -121,6 +122,7 @@ class Standby:
 
     def _follow(self) -> None:
         consumer = Consumer(self._options.log_reader())
+        watch = ClusterWatch(consumer, self._changelog)
         try:
             while not self._stopping.is_set():
                 with self._change:
@@ -130,7 +132,9 @@ class Standby:
                 if self._changed:
                     consumer.assign([self._place(p) for p in self._following])
                     self._changed = False
-                self._apply(consumer, consumer.consume(10_000, _TURN_S))
+                messages = consumer.consume(10_000, _TURN_S)
+                watch.polled(messages)
+                self._apply(consumer, messages)
         finally:
             consumer.close()
 

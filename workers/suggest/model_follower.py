@@ -16,6 +16,7 @@ from schemas.topics import MODELS
 from workers.errors import ConfigurationError, WorkersError
 from workers.registry.announcements import Announcements
 from workers.runtime.clients import Options
+from workers.runtime.cluster_watch import ClusterWatch
 from workers.runtime.consumer_errors import raise_if_final
 from workers.runtime.metrics import SuggestMetrics
 from workers.runtime.processing import Headers, Record, Rejected
@@ -114,8 +115,11 @@ class ModelFollower:
         try:
             consumer.assign([TopicPartition(self._topic, 0, OFFSET_BEGINNING)])
             changed, caught_up, retry_at = True, False, float("inf")
+            watch = ClusterWatch(consumer, self._topic)
             while not self._stopping.is_set():
-                for message in consumer.consume(100, 0.1):
+                messages = consumer.consume(100, 0.1)
+                watch.polled(messages)
+                for message in messages:
                     if (error := message.error()) is None:
                         self._take(message)
                         changed = True
