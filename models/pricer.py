@@ -1,6 +1,7 @@
 """From photos and statistics to a price: what serving and `secondsight price` call.
 
-On a CPU this runs in ONNX Runtime and never imports torch.
+On a CPU this runs in ONNX Runtime and never imports torch. On a GPU torch runs the image networks,
+which are nearly all of the work; the two networks behind them stay with ONNX Runtime.
 """
 
 import math
@@ -52,11 +53,18 @@ class Pricer:
         image_fingerprint: names image networks and preprocessing: two bundles with the same one
             give a photo the same features.
         bundle: what was loaded.
-        images: its image networks.
+        images: its image networks, on the CPU.
+        device: where `features` runs them, `cpu` or as torch names it.
+        precision: of their convolutions there.
     """
 
     def __init__(
-        self, bundle: Bundle, *, threads: int | None = None, limits: ImageLimits = DEFAULT_LIMITS
+        self,
+        bundle: Bundle,
+        *,
+        threads: int | None = None,
+        limits: ImageLimits = DEFAULT_LIMITS,
+        device: str | None = None,
     ) -> None:
         """Load the networks of a bundle that was checked.
 
@@ -64,15 +72,23 @@ class Pricer:
             bundle: from `read_bundle`.
             threads: cores that one call uses; all by default.
             limits: what a photo may cost.
+            device: on which torch runs the image networks, from
+                `models.extractors.devices.choose_device`; by default ONNX Runtime runs them.
 
         Raises:
-            BundleError: a file is not the network that the manifest speaks of.
+            BundleError: a file is not the network that the manifest speaks of, or the device
+                cannot run it, or computes something else.
         """
         manifest = bundle.manifest
         self.version = manifest.model_version
         self.currency = manifest.currency
         self.range_probability = manifest.ranges.probability
         self.images = BundledImages(bundle, threads=threads)
+        self._on_device = None if device is None else self.images.on_device(device)
+        self.device, self.precision = "cpu", "float32"
+        if self._on_device is not None:
+            self.device = self._on_device.device
+            self.precision = str(self._on_device.precision).removeprefix("torch.")
         self.width = self.images.width
         self.image_fingerprint = self.images.fingerprint
         if self.width + STATISTICS_WIDTH + len(manifest.category_levels) != manifest.inputs:
@@ -84,7 +100,12 @@ class Pricer:
 
     @classmethod
     def load(
-        cls, folder: Path, *, threads: int | None = None, limits: ImageLimits = DEFAULT_LIMITS
+        cls,
+        folder: Path,
+        *,
+        threads: int | None = None,
+        limits: ImageLimits = DEFAULT_LIMITS,
+        device: str | None = None,
     ) -> "Pricer":
         """Check a bundle folder and load it.
 
@@ -92,11 +113,13 @@ class Pricer:
             folder: of the bundle.
             threads: cores that one call uses; all by default.
             limits: what a photo may cost.
+            device: see the constructor.
 
         Raises:
-            BundleError: the bundle is not whole, or is for another version of this program.
+            BundleError: the bundle is not whole, or is for another version of this program, or
+                cannot run on the device.
         """
-        return cls(read_bundle(folder), threads=threads, limits=limits)
+        return cls(read_bundle(folder), threads=threads, limits=limits, device=device)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -116,11 +139,17 @@ class Pricer:
         return prepare_photo(data, self.preprocessing, self._limits)
 
     def features(self, photos: Sequence[PreparedPhoto]) -> Features:
-        """Return the image features `[N, width]` of N photos; N may be 0."""
+        """Return the image features `[N, width]` of N photos; N may be 0.
+
+        Raises:
+            ModelsError: the device failed.
+        """
         if not photos:
             return np.empty((0, self.width), np.float32)
-        pixels = self.preprocessing.normalise(np.stack([photo.pixels for photo in photos]))
-        return self.images.features(pixels)
+        pixels = np.stack([photo.pixels for photo in photos])
+        if self._on_device is not None:
+            return self._on_device.features(pixels)
+        return self.images.features(self.preprocessing.normalise(pixels))
 
     def estimate(
         self,

@@ -13,13 +13,15 @@ from models.extractors.protocol import Features, Pixels
 if TYPE_CHECKING:
     import torch
 
+    from models.extractors.device_runtime import DeviceExtractor
+
 # Photos in one pass: the activations of 4 stay in a core's cache, and their memory small. Of lite2,
 # on two busy cores: 4 take 38 ms a photo, 1 takes 50, 32 take 72, and 600 MB more.
 _AT_ONCE = 4
 
 
 class BundledImages:
-    """Backbone and extractor in one, from the files of a bundle; never imports torch.
+    """Backbone and extractor in one, from the files of a bundle, on the CPU without torch.
 
     Attributes:
         name: names of the networks, joined by `+`.
@@ -41,9 +43,8 @@ class BundledImages:
         self.input_size = bundle.manifest.preprocessing.size
         self.fingerprint = "+".join(network.fingerprint for network in networks)
         self.preprocessing = bundle.manifest.preprocessing
-        self._extractors = [
-            OnnxExtractor(bundle.folder / network.file, threads) for network in networks
-        ]
+        self._files = [bundle.folder / network.file for network in networks]
+        self._extractors = [OnnxExtractor(file, threads) for file in self._files]
         for network, extractor in zip(networks, self._extractors, strict=True):
             if extractor.width != network.width:
                 raise BundleError(
@@ -66,10 +67,25 @@ class BundledImages:
             axis=1,
         )
 
+    def on_device(self, device: str) -> "DeviceExtractor":
+        """Load the networks into the runtime of GPUs too, and compare their features there.
+
+        Args:
+            device: from `models.extractors.devices.choose_device`.
+
+        Raises:
+            BundleError: the device cannot run them, or computes something else.
+        """
+        from models.extractors.device_runtime import DeviceExtractor, check_features
+
+        extractor = DeviceExtractor(self._files, self.preprocessing, device=device)
+        check_features(extractor, self, self.preprocessing)
+        return extractor
+
     def build(self) -> "torch.nn.Module":
-        """Refuse: a bundle has its networks for the CPU runtime only.
+        """Refuse: a bundle has its networks as they are served, not as they are trained.
 
         Raises:
             BundleError: always.
         """
-        raise BundleError("the networks of a bundle run in ONNX Runtime only")
+        raise BundleError("the networks of a bundle are for serving only")

@@ -1,4 +1,4 @@
-"""What can be wrong with a choice of backbone."""
+"""What can be wrong with a choice of backbone or of the device that runs it."""
 
 from typing import ClassVar
 
@@ -19,3 +19,9 @@ class WeightsMissingError(ModelsError):
 
 class ExportError(ModelsError):
     """The exported network does not give the features of the network it came from."""
+
+
+class DeviceError(ModelsError):
+    """The device that was asked for is not there."""
+
+    exit_code: ClassVar[int] = 3

@@ -18,6 +18,7 @@ from models.bundle.folder import (
     write_manifest,
 )
 from models.errors import BundleError, UnreadableImageError
+from models.extractors.onnx_runtime import export_onnx
 from models.images.limits import ImageLimits
 from models.joint.network import JointNetwork
 from models.pricer import Pricer
@@ -112,6 +113,62 @@ def test_statistics_of_another_currency_are_refused(pricer: Pricer, photo: bytes
     features = pricer.features([pricer.prepare(photo)])
     with pytest.raises(ValueError, match=r"statistics in USD, but model .* prices in GBP"):
         pricer.estimate(features, [nothing_sold("USD")])
+
+
+@pytest.fixture(scope="module")
+def convolved(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle with a network of convolutions, of the same width, in the place of its own."""
+    folder = shutil.copytree(bundle_folder, tmp_path_factory.mktemp("bundles") / "convolved")
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        module = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 12, 5, stride=2),
+            torch.nn.BatchNorm2d(12),
+            torch.nn.ReLU(),
+            torch.nn.AdaptiveAvgPool2d(1),
+            torch.nn.Flatten(),
+        )
+    export_onnx(module.eval().requires_grad_(False), 32, folder / BACKBONE_FILE)
+    return resigned(folder)
+
+
+def test_torch_on_a_device_gives_the_estimates_of_onnx_runtime(
+    convolved: Path, unseen_market: Any
+) -> None:
+    on_cpu, on_device = Pricer.load(convolved, threads=1), Pricer.load(convolved, device="cpu")
+    photos = [
+        on_cpu.prepare((unseen_market.folder / "images" / f"{n}.jpg").read_bytes())
+        for n in range(70)  # more than one part of a batch
+    ]
+    expected, found = on_cpu.features(photos), on_device.features(photos)
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert not np.array_equal(found, expected)  # another runtime did compute them
+    assert on_device.features([]).shape == (0, 12)
+    estimates = zip(
+        on_cpu.estimate(expected, [nothing_sold()] * 70),
+        on_device.estimate(found, [nothing_sold()] * 70),
+        strict=True,
+    )
+    for one, other in estimates:
+        assert other.price_minor == pytest.approx(one.price_minor, rel=1e-4, abs=1)
+        assert other.score == pytest.approx(one.score, abs=1e-3)
+    assert (on_device.device, on_device.precision) == ("cpu", "float32")
+
+
+def test_a_device_that_computes_something_else_is_refused_when_a_bundle_is_loaded(
+    convolved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models.extractors import onnx_network
+
+    monkeypatch.setitem(onnx_network._OPERATIONS, "Relu", torch.sigmoid)
+    Pricer.load(convolved)
+    with pytest.raises(BundleError, match="that cpu computes of 1 photos differ by"):
+        Pricer.load(convolved, device="cpu")
+
+
+def test_a_network_that_the_device_does_not_know_is_refused(bundle_folder: Path) -> None:
+    with pytest.raises(BundleError, match="runs on the CPU only: its operation 'AveragePool'"):
+        Pricer.load(bundle_folder, device="cpu")
 
 
 def test_lengths_must_fit(pricer: Pricer) -> None:

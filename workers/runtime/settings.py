@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from models.extractors.devices import DEVICE
 from workers.errors import ConfigurationError
 from workers.runtime import kafka_options
 
@@ -222,6 +223,11 @@ class Settings(BaseSettings):
     suggest_threads: int | None = _setting(
         "Suggestions", "threads", None, "Threads of the model. Not set: one a core.", ge=1, le=1_024
     )
+    suggest_device: str = _setting(
+        "Suggestions", "", "auto",
+        "Where the image networks run: `cpu`; `cuda` or `cuda:N`, a GPU; `auto`, the first GPU if "
+        "there is one.",
+    )  # fmt: skip
     suggest_decode_processes: int = _setting(
         "Suggestions", "processes", 2, "Processes that decode photos.", ge=1, le=256
     )
@@ -419,6 +425,13 @@ class Settings(BaseSettings):
     @classmethod
     def _folder(cls, value: Path | None) -> Path | None:
         return None if value is None else _absolute(value)
+
+    @field_validator("suggest_device")
+    @classmethod
+    def _device(cls, value: str) -> str:
+        if not DEVICE.fullmatch(value):
+            raise ValueError("write auto, cpu, cuda or cuda:N")
+        return value
 
     @field_validator("image_file_roots")
     @classmethod

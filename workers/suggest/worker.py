@@ -9,6 +9,7 @@ import structlog
 from confluent_kafka import Producer
 
 from models.errors import BundleError, ModelsError
+from models.extractors.devices import choose_device
 from models.images.limits import ImageLimits
 from models.pricer import Pricer
 from models.trial import try_out
@@ -55,7 +56,8 @@ def run_suggest(settings: Settings) -> None:
     Raises:
         ConfigurationError: no bundle or no Kafka is named, no usable model is announced, the topics
             do not fit together, or there are no hints in the language of the settings.
-        BundleError: the bundle is not whole.
+        BundleError: the bundle is not whole, or cannot run on the device.
+        DeviceError: a GPU is asked for that is not there.
         WorkersError: see `workers.runtime.loop.TransactionalLoop.run`.
         KafkaException: the cluster cannot be reached, or a client failed for good.
     """
@@ -66,6 +68,7 @@ def run_suggest(settings: Settings) -> None:
             "bundles lie"
         )
     hints = load_hints(settings.hint_language, settings.hint_folder)
+    device = choose_device(settings.suggest_device)
     options = client_options(settings)
     topics = (LISTING_ENRICHED, PRICE_SUGGESTED, REUPLOAD_REQUESTED, PRICE_SHADOW)
     partitions = co_partitions(options.common(), map(settings.topic, topics))
@@ -74,7 +77,7 @@ def run_suggest(settings: Settings) -> None:
     with ExitStack() as stack:
         processor = stack.enter_context(
             SuggestProcessor(
-                _lineup(settings, options, metrics, stack),
+                _lineup(settings, device, options, metrics, stack),
                 _preparation(settings, metrics),
                 metrics,
                 router=SellerRouter(partitions=partitions, metrics=RoutingMetrics(registry)),
@@ -94,13 +97,25 @@ def run_suggest(settings: Settings) -> None:
 
 
 def _lineup(
-    settings: Settings, options: ClientOptions, metrics: SuggestMetrics, stack: ExitStack
+    settings: Settings,
+    device: str | None,
+    options: ClientOptions,
+    metrics: SuggestMetrics,
+    stack: ExitStack,
 ) -> Callable[[], Lineup]:
     """Return what tells the models in use: those announced, or the one bundle of the settings."""
     limits = ImageLimits(max_bytes=settings.image_max_bytes)
 
     def loaded(folder: Path) -> Pricer:
-        return Pricer.load(folder, threads=settings.suggest_threads, limits=limits)
+        threads = settings.suggest_threads
+        pricer = Pricer.load(folder, threads=threads, limits=limits, device=device)
+        log.info(
+            "model loaded",
+            model_version=pricer.version,
+            device=pricer.device,
+            precision=pricer.precision,
+        )
+        return pricer
 
     first = None if settings.bundle is None else loaded(settings.bundle)
     if settings.model_registry is None:

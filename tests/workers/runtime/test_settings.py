@@ -55,6 +55,8 @@ def test_every_setting_is_described(field: str) -> None:
         ("kafka_bootstrap_servers", "one two", "is not host:port"),
         ("kafka_bootstrap_servers", "one:9092,", "is not host:port"),
         ("kafka_bootstrap_servers", "one:99999", "is not host:port"),
+        ("suggest_device", "gpu", "write auto, cpu, cuda or cuda:N"),
+        ("suggest_device", "cuda:0,cuda:1", "write auto, cpu, cuda or cuda:N"),
         ("image_hosts", "https://example.org", "is not a host"),
         ("image_hosts", "example.org:443", "is not a host"),
         ("image_hosts", "*", "is not a host"),

@@ -17,6 +17,7 @@ from confluent_kafka import Message
 from PIL import Image
 
 from models.errors import BundleError
+from models.extractors.errors import DeviceError
 from models.pricer import Pricer
 from schemas import cloudevents
 from schemas.image import ImageReference
@@ -207,6 +208,15 @@ def test_it_says_that_no_kafka_is_named(red_bundle: Path, monkeypatch: pytest.Mo
 
     with pytest.raises(ConfigurationError, match="KAFKA_BOOTSTRAP_SERVERS"):
         run_suggest(Settings(bundle=red_bundle))
+
+
+def test_it_refuses_a_gpu_that_is_not_there(red_bundle: Path) -> None:
+    settings = Settings(
+        kafka_bootstrap_servers="127.0.0.1:1", bundle=red_bundle, suggest_device="cuda:63"
+    )
+
+    with pytest.raises(DeviceError, match="device cuda:63 was asked for, but torch"):
+        run_suggest(settings)
 
 
 def test_it_refuses_topics_that_are_missing(
