@@ -149,7 +149,7 @@ class Pricer:
         pixels = np.stack([photo.pixels for photo in photos])
         if self._on_device is not None:
             return self._on_device.features(pixels)
-        return self.images.features(self.preprocessing.normalise(pixels))
+        return self.images.of_photos(pixels)
 
     def estimate(
         self,

@@ -72,7 +72,8 @@ def test_features_are_those_of_onnx_runtime_in_order(
     given = photos(count)
     expected = expected_of(networks, given)
     found = extractor.features(given)
-    assert (found.dtype, found.shape) == (np.float32, (count, 11))
+    assert found.dtype == np.float32
+    assert found.shape == (count, 11)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     assert len(np.unique(expected[:, 0])) == count
 

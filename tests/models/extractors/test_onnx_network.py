@@ -28,9 +28,10 @@ def resnet() -> torch.nn.Module:
         network.fc = torch.nn.Identity()
         for module in network.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
-                torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)
-                torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return network.eval().requires_grad_(False)
+                for buffer, low, high in (("mean", -0.2, 0.2), ("var", 0.5, 1.5)):
+                    torch.nn.init.uniform_(module.get_buffer(f"running_{buffer}"), low, high)
+    drawn: torch.nn.Module = network.eval().requires_grad_(False)
+    return drawn
 
 
 def tuned() -> torch.nn.Module:
