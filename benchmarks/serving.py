@@ -1,13 +1,14 @@
 """The suggest worker: throughput, latency, memory and start, and what SIGKILL does to it.
 
-One run on a real broker, on all cores, which the broker and the web server of the photos share.
+One run on a real broker, on all cores, which the broker and the web server of the photos share;
+the image networks run on a GPU if there is one.
 Photos are JPEGs of 640 x 480; a small bundle is trained on simulated ones, or --bundle is used.
 
 - throughput: listings a second from Kafka and HTTP to committed answers, over the bare forward
   pass of the same model, which is measured before and after, since a machine's speed drifts.
   The same by processor time, which other programs on the machine disturb less.
 - plain: the same beside a worker as most people would write it (suggesting/plain_worker.py),
-  which has to give the same answers.
+  which has to give the same answers; on a GPU, which rounds to bfloat16, it would not.
 - latency: from `listing.created` through the stats and the suggest worker to the answer, at half
   of that throughput (or --load).
 - memory: resident bytes over --memory-listings, and by how much they grow with them.
@@ -17,6 +18,7 @@ Photos are JPEGs of 640 x 480; a small bundle is trained on simulated ones, or -
 - kills: SIGKILL at random moments, --kills times, and what a reader of committed records sees.
 
     python benchmarks/serving.py [--part PART]... [--rounds N] [--bundle DIR]
+    python benchmarks/serving.py --part throughput --device cuda [--bundle DIR]
     python benchmarks/serving.py --part memory --memory-listings 20000
     python benchmarks/serving.py --part kills --kills 50
 """
@@ -55,6 +57,7 @@ def main() -> None:
             Path(folder),
             listings=options.market,
             bundle=options.bundle,
+            device=options.device,
         ) as surroundings,
     ):
         figures = _measure(surroundings, options)
@@ -69,6 +72,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--part", action="append", choices=PARTS, help="all by default")
     parser.add_argument("--bundle", type=Path, help="of lite2; one is trained by default")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--market", type=int, default=400, help="listings to train and serve")
     parser.add_argument("--listings", type=int, default=500, help="of a round of throughput")
     parser.add_argument("--rounds", type=int, default=3, help="of throughput; medians are taken")
@@ -89,7 +93,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _measure(scene: Scene, options: argparse.Namespace) -> Figures:
-    figures: Figures = {"device": "cpu", "cores": len(os.sched_getaffinity(0))}
+    figures: Figures = {"device": _device(scene), "cores": len(os.sched_getaffinity(0))}
     parts = set(options.part)
     loaded = parts & {"latency", "swap"}
     if parts & {"throughput", "plain"} or (loaded and options.load is None):
@@ -131,6 +135,14 @@ def _measure(scene: Scene, options: argparse.Namespace) -> Figures:
             "doubled": killed.doubled,
         }
     return figures
+
+
+def _device(scene: Scene) -> str:
+    if scene.pricer.device == "cpu":
+        return "cpu"
+    import torch  # only now: it takes memory
+
+    return f"{torch.cuda.get_device_name(scene.pricer.device)}, {scene.pricer.precision}"
 
 
 def _throughput(scene: Scene, options: argparse.Namespace) -> Figures:

@@ -15,6 +15,7 @@ from benchmarks.peers.measure import start
 from benchmarks.peers.runs import say, worker_environment
 from benchmarks.suggesting.photo_host import photo_host
 from models.dataset.reader import read_dataset
+from models.extractors.devices import choose_device
 from models.extractors.registry import backbone
 from models.head_training import Objective
 from models.pricer import Pricer
@@ -41,7 +42,8 @@ class Scene:
         servers: the broker's address.
         folder: for what workers store.
         bundle: the folder of the model.
-        pricer: the model, on all cores.
+        device: where the image networks run, as the worker is told.
+        pricer: the model, on that device or on all cores.
         photos: files, all of PHOTO_SIZE.
         categories: of the things on them, by which the model knows what they sold for.
         host_port: of the web server on loopback that has them.
@@ -50,6 +52,7 @@ class Scene:
     servers: str
     folder: Path
     bundle: Path
+    device: str
     pricer: Pricer
     photos: Sequence[Path]
     categories: Sequence[str]
@@ -114,6 +117,7 @@ class Scene:
         """
         needed = {
             "bundle": str(self.bundle),
+            "suggest_device": self.device,
             "image_hosts": LOOPBACK,
             "image_ports": str(self.host_port),
             "image_private_networks_allowed": "true",
@@ -143,7 +147,9 @@ def suggest_group(prefix: str) -> str:
 
 
 @contextmanager
-def scene(servers: str, folder: Path, *, listings: int, bundle: Path | None) -> Iterator[Scene]:
+def scene(
+    servers: str, folder: Path, *, listings: int, bundle: Path | None, device: str
+) -> Iterator[Scene]:
     """Simulate photos, train a small bundle on them unless one is given, and serve them.
 
     Args:
@@ -152,6 +158,7 @@ def scene(servers: str, folder: Path, *, listings: int, bundle: Path | None) -> 
         listings: how many are simulated, half of them with photos of PHOTO_SIZE.
         bundle: a folder, for a model of one's own; its backbone has to be BACKBONE where the
             plain worker is to give the same answers.
+        device: where the image networks run, as in SECONDSIGHT_SUGGEST_DEVICE.
     """
     say(f"Simulating {listings} listings with photos")
     simulate(folder / "market", listings=listings, fault_share=0.0)
@@ -168,7 +175,8 @@ def scene(servers: str, folder: Path, *, listings: int, bundle: Path | None) -> 
     ]
     photos, categories = zip(*shown, strict=True)
     with photo_host(folder / "market" / "images") as port:
-        yield Scene(servers, folder, bundle, Pricer.load(bundle), photos, categories, port)
+        pricer = Pricer.load(bundle, device=choose_device(device))
+        yield Scene(servers, folder, bundle, device, pricer, photos, categories, port)
 
 
 def _size(photo: Path) -> tuple[int, int]:
