@@ -153,12 +153,10 @@ class TransactionalLoop:
     # --- polling -------------------------------------------------------------------------
 
     def _poll(self) -> None:
-        room = self._buffer_max - len(self._merge)
-        if room <= 0:
+        if self._held or self._room() <= 0:
             self._stop_fetching()
-            # Never not at all: only a poll tells that partitions were taken away.
-            room = 1
-        most = min(room, self._batch_max, _POLLED_AT_ONCE)
+        # Never not at all: only a poll tells that partitions were taken away.
+        most = min(max(1, self._room()), self._batch_max, _POLLED_AT_ONCE)
         patience = max(self._patience(), AT_HAND_S)
         messages = self._consume(most, patience)
         self._watch.polled(messages)
@@ -186,6 +184,13 @@ class TransactionalLoop:
         if (first := self._consumer.poll(patience)) is None:
             return []
         return [first, *self._consumer.consume(most - 1, 0)] if most > 1 else [first]
+
+    def _room(self) -> int:
+        """Return how many more records may be buffered."""
+        room = self._buffer_max - len(self._merge)
+        if self._held:  # what a partition with records that are not ready holds is its own
+            room += sum(self._merge.buffered(*place) for place in self._partitions.paused)
+        return room
 
     def _patience(self) -> float:
         """Return how long a poll may wait for records, in seconds."""
@@ -290,7 +295,7 @@ class TransactionalLoop:
         self._held = len(kept) < len(results)
         if self._held:
             off = [result.record for result in results if isinstance(result, Later)]
-            self._merge.put_back(off)
+            self._merge.put_off(off)
             places = {(record.topic, record.partition, record.offset) for record in off}
             batch = [r for r in batch if (r.topic, r.partition, r.offset) not in places]
         return kept, batch

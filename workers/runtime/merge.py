@@ -96,7 +96,21 @@ class TimestampMerge:
         returned = list(records)
         if returned and (sides := self._sides.pop(returned[0].partition, None)) is not None:
             self._sides = {returned[0].partition: sides, **self._sides}
-        for record in reversed(returned):
+        self._return(returned)
+
+    def put_off(self, records: Iterable[Record]) -> None:
+        """Return records that were taken but are not ready; other partitions have their turn first.
+
+        Within their partition they are the next ones again, in the order taken.
+        """
+        returned = list(records)
+        for partition in dict.fromkeys(record.partition for record in returned):
+            if (sides := self._sides.pop(partition, None)) is not None:
+                self._sides[partition] = sides
+        self._return(returned)
+
+    def _return(self, records: Sequence[Record]) -> None:
+        for record in reversed(records):
             side = self._side(record.topic, record.partition)
             if side is not None:
                 side.waiting.appendleft((record, float("-inf")))

@@ -102,6 +102,11 @@ class OwnedPartitions:
         """The places that are fetched, also those that are paused."""
         return self._positions.keys()
 
+    @property
+    def paused(self) -> Iterable[Place]:
+        """The places of which nothing is fetched until `resume`."""
+        return self._paused
+
     def positions(self, partitions: Iterable[int]) -> dict[Place, int]:
         """Return up to where partitions that are fetched are committed, else their starts."""
         wanted = set(partitions)

@@ -63,7 +63,7 @@ class Processor(Protocol):
 
     One partition number stands for that partition of every input topic, since they are
     co-partitioned. For each batch the order is `process`, then exactly one of `committed` and
-    `aborted`.
+    `aborted`; neither, where nothing comes of a batch.
     """
 
     def assigned(self, partition: int) -> Mapping[str, int]:

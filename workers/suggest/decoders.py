@@ -16,18 +16,19 @@ from models.extractors.preprocessing import Preprocessing
 from models.images.limits import ImageLimits
 from models.prepared_photo import PreparedPhoto
 from workers.runtime.metrics import SuggestMetrics
-from workers.runtime.settings import PREFIX
 from workers.suggest.decoder import LENGTHS, Answer, Request
 
 log = structlog.get_logger(__name__)
 
 _COMMAND = (sys.executable, "-P", "-m", "workers.suggest.decoder")  # -P: not from where it runs
 _GRACE_S = 5  # beyond the time limit, after which a decoder that nobody kills ends itself
+_PASSED_ON = ("HOME", "LANG", "LC_", "LD_LIBRARY_PATH", "PATH", "PYTHON", "TMPDIR", "TZ")
+_ANSWER_BYTES = 64 * 1024  # at most; a dozen faults take one
 _BUFFER_BYTES = 1 << 20  # an answer of 260 x 260 pixels has 203 KB
 
 
 class DecoderDiedError(Exception):
-    """The process ended in the middle of a photo."""
+    """The process ended in the middle of a photo, or has gone wrong."""
 
 
 class Decoders:
@@ -105,7 +106,7 @@ class Decoders:
                 decoder = await self._start()
             async with asyncio.timeout(self._timeout_s):
                 with self._metrics.stage_seconds.labels("decode").time():
-                    answer, pixels = await decoder.ask(described, data)
+                    answer, pixels = await decoder.ask(described, data, 3 * side * side)
             cause = "recycled" if decoder.photos >= self._photos_each else ""
         except TimeoutError:
             cause = "overtime"
@@ -126,8 +127,8 @@ class Decoders:
         return PreparedPhoto(squashed, answer.faults)
 
     async def _start(self) -> "_Decoder":
-        # Passwords of Kafka are among the settings, and of no use to what decodes photos.
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
+        # Passwords and keys are in the environment, and of no use to what decodes photos.
+        environment = {k: v for k, v in os.environ.items() if k.startswith(_PASSED_ON)}
         process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.PIPE,
@@ -148,11 +149,13 @@ class _Decoder:
         self._process = process
         self.photos = 0
 
-    async def ask(self, described: bytes, data: bytes) -> tuple[Answer, bytes]:
-        """Return the answer and the pixels.
+    async def ask(
+        self, described: bytes, data: bytes, pixels_expected: int
+    ) -> tuple[Answer, bytes]:
+        """Return the answer, which is not trusted, and the pixels.
 
         Raises:
-            DecoderDiedError: the process ended.
+            DecoderDiedError: the process ended, or what it says is no answer.
         """
         source, target = self._process.stdout, self._process.stdin
         assert source is not None  # noqa: S101  both were asked for
@@ -162,9 +165,15 @@ class _Decoder:
             target.write(data)
             await target.drain()
             size, pixels = LENGTHS.unpack(await source.readexactly(LENGTHS.size))
+            if size > _ANSWER_BYTES or pixels not in (0, pixels_expected):
+                raise DecoderDiedError("its answer has a wrong length")
             answer = msgspec.msgpack.decode(await source.readexactly(size), type=Answer)
             self.photos += 1
+            if (answer.unreadable is None) != (pixels > 0):
+                raise DecoderDiedError("its answer has no pixels, or too many")
             return answer, await source.readexactly(pixels)
+        except msgspec.MsgspecError:
+            raise DecoderDiedError("its answer cannot be read") from None
         except (asyncio.IncompleteReadError, ConnectionError):
             raise DecoderDiedError(f"exit code {await self._process.wait()}") from None
 

@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Self
 
+from yarl import URL
+
 from schemas.image import ImageReference
 from workers.suggest.breaker import Breaker
 from workers.suggest.data_uri import read_data_uri
@@ -22,10 +24,13 @@ _FILES_AT_ONCE = 8
 
 
 def host_of(uri: str) -> str:
-    """Return the host or bucket that a URI names, else its scheme; port and user stay in it."""
-    if _REMOTE.match(uri):
-        return re.split("[/?#]", uri, maxsplit=3)[2].lower()
-    return uri.partition(":")[0].lower()
+    """Return the host or bucket that a URI names, however it is spelled, else its scheme."""
+    if not _REMOTE.match(uri):
+        return uri.partition(":")[0].lower()
+    try:
+        return (URL(uri).raw_host or "").lower().rstrip(".")
+    except ValueError:
+        return ""  # malformed, and refused for that
 
 
 class Fetcher:

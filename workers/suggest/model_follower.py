@@ -69,7 +69,7 @@ class ModelFollower:
         self._lineup: Lineup | None = None
         self._chosen = threading.Event()
         self._stopping = threading.Event()
-        self._unreachable: WorkersError | None = None
+        self._unreachable: Exception | None = None
         self._pause = _RETRY_S
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="models", daemon=True)
@@ -210,12 +210,13 @@ class ModelFollower:
                 continue
             try:
                 return self._get(event, currency)
-            except BundleError as error:
+            except (WorkersError, OSError, MemoryError) as error:
+                self._unreachable = error
+                kept = before.get(role)
+                return kept if kept and currency in (None, kept.currency) else None
+            except Exception as error:  # noqa: BLE001  whatever its files make the runtime say
                 self._refused.add(event.model_version)
                 self._set_aside(self._records[event.model_version], "load", error)
-            except WorkersError as error:
-                self._unreachable = error
-                return before.get(role)
         return None
 
     def _get(self, event: ModelPublished, currency: str | None) -> Pricer:

@@ -25,7 +25,7 @@ from workers.suggest.preparation import Photo, Preparation
 
 SOURCE = "/secondsight/suggest"
 
-_FIRST_S = 0.2  # that a batch waits for any of its photos; then the loop polls in between
+_FIRST_S = 0.05  # that a batch waits for any of its photos; then the loop polls in between
 _COMPANY_S = 0.02  # that those which are ready wait for the others: half a photo in the network
 
 _Position = tuple[str, int, int]  # topic, partition, offset
@@ -98,6 +98,7 @@ class SuggestProcessor:
         self._photos_in_memory = photos_in_memory
         self._preparation = preparation
         self._ahead: dict[_Position, _Listing | Output | Rejected] = {}
+        self._taken: list[_Position] = []  # what the batch under way is made of
         self._given: list[tuple[ModelRole, PriceSuggested | ReuploadRequested]] = []
 
     def __enter__(self) -> Self:
@@ -131,17 +132,22 @@ class SuggestProcessor:
         """
         self._see(records)  # after an abort they come again, without having arrived
         now, later = self._ready(records)
-        items = [self._ahead.pop(_position(record)) for record in now]
+        self._taken = [_position(record) for record in now]
+        items = [self._ahead[position] for position in self._taken]
         # The photos of the next batch are fetched and decoded while these are in the network.
         self._begin_ahead()
         return [*self._results(items), *map(Later, later)]
 
-    def skip(self, record: Record) -> Sequence[Output]:  # noqa: ARG002
-        """Nothing to note: the positions are the group's."""
+    def skip(self, record: Record) -> Sequence[Output]:
+        """Nothing to note but that its photos may go: the positions are the group's."""
+        self._taken = [_position(record)]
         return ()
 
     def committed(self, written: Mapping[tuple[str, int], int]) -> None:  # noqa: ARG002
-        """Count the answers of the batch."""
+        """Let the photos of the batch go, and count its answers."""
+        for position in self._taken:
+            self._ahead.pop(position, None)
+        self._taken = []
         for role, event in self._given:
             decision = "price" if isinstance(event, PriceSuggested) else "reupload"
             self._metrics.model_answers.labels(event.model_version, role.value, decision).inc()
@@ -155,7 +161,8 @@ class SuggestProcessor:
         self._given.clear()
 
     def aborted(self) -> None:
-        """Forget the answers of the batch."""
+        """Forget the answers of the batch; its photos are kept for the next try."""
+        self._taken = []
         self._given.clear()
 
     def due(self) -> bool:
@@ -187,11 +194,11 @@ class SuggestProcessor:
 
     def _begin_ahead(self) -> None:
         share = self._photos_in_memory // max(1, len({place[1] for place in self._ahead}))
-        photos = Counter[int]()
-        for (_, partition, _), item in self._ahead.items():
-            if isinstance(item, _Listing):
-                photos[partition] += item.photo_count
-                if photos[partition] <= share and not item.begun:
+        photos, taken = Counter[int](), set(self._taken)
+        for position, item in self._ahead.items():
+            if isinstance(item, _Listing) and position not in taken:
+                photos[position[1]] += item.photo_count
+                if photos[position[1]] <= share and not item.begun:
                     self._begin(item)
 
     def _begin(self, listing: _Listing) -> None:
@@ -207,31 +214,34 @@ class SuggestProcessor:
 
     def _ready(self, records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
         """Return what can be answered now, after a short wait, and what cannot."""
-        fit, room = 0, self._photos_in_memory
+        share = self._photos_in_memory // max(1, len({record.partition for record in records}))
+        photos = Counter[int]()
+        held_from: dict[int, int] = {}  # by partition, the first offset that is put off
         waited_for: list[Future[list[Photo]]] = []
         for record in records:
             item = self._ahead[_position(record)]
-            if isinstance(item, _Listing):
-                room -= item.photo_count
-                if room < 0 and fit:
-                    break
+            if isinstance(item, _Listing) and record.partition not in held_from:
+                before = photos[record.partition]
+                photos[record.partition] += item.photo_count
+                if before and photos[record.partition] > share:
+                    held_from[record.partition] = record.offset
+                    continue
                 if not item.begun:
                     self._begin(item)
                 waited_for += [view.photos for view in item.views if view.photos is not None]
-            fit += 1
         wait(waited_for, _FIRST_S, FIRST_COMPLETED)
         wait(waited_for, _COMPANY_S)
         now: list[Record] = []
         later: list[Record] = []
-        held: set[int] = set()
-        for record in records[:fit]:
+        for record in records:
             item = self._ahead[_position(record)]
-            if record.partition in held or (isinstance(item, _Listing) and not item.ready):
-                held.add(record.partition)
-                later.append(record)
-            else:
-                now.append(record)
-        return now, [*later, *records[fit:]]
+            if isinstance(item, _Listing) and not item.ready:
+                held_from[record.partition] = min(
+                    record.offset, held_from.get(record.partition, record.offset)
+                )
+            put_off = record.offset >= held_from.get(record.partition, record.offset + 1)
+            (later if put_off else now).append(record)
+        return now, later
 
     def _results(self, items: Sequence[_Listing | Output | Rejected]) -> list[Output | Rejected]:
         listings = [item for item in items if isinstance(item, _Listing)]

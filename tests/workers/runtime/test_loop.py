@@ -301,6 +301,8 @@ def test_records_that_are_put_off_hold_up_their_own_partition_only(
     others = [dict(record, partition=1) for record in numbered(300)]
     processor = Echo()
     processor.puts_off = {0}
+    sizes: list[int] = []
+    processor.before_commit = lambda: sizes.append(len(processor.provisional))
     produce(topic_prefix + SALES, put_off)
     one = start(processor, batch=5)
     one.processor.wait_to_hold(PARTITIONS)
@@ -310,6 +312,7 @@ def test_records_that_are_put_off_hold_up_their_own_partition_only(
     # Of each side a batch and a poll at most, and the batch in hand.
     assert processor.most_waiting <= PARTITIONS * (5 + 5) + 5
     assert committed_offsets(kafka, topic_prefix, SALES) == [OFFSET_INVALID, 300]
+    assert len([size for size in sizes if size]) < 150  # more than two a batch
 
     processor.puts_off = set()
     values = echoed(600)

@@ -188,3 +188,17 @@ def test_the_side_that_overfills_is_named(merge: TimestampMerge) -> None:
     assert merge.overfull(5) == []
     assert merge.buffered(LISTINGS, 0) == 4
     assert merge.buffered(SALES, 0) == 0
+
+
+def test_what_is_put_off_lets_every_other_partition_have_its_turn() -> None:
+    merge = TimestampMerge([SALES], max_idle=0.0)
+    for partition in range(3):
+        merge.open(partition)
+        merge.add([record(SALES, n, n, partition) for n in range(20)])
+    served: list[Record] = []
+    for _ in range(20):  # two at a time, and nothing of partition 0 is ready
+        taken = merge.take(2)
+        served += [each for each in taken if each.partition != 0]
+        merge.put_off(each for each in taken if each.partition == 0)
+    assert {each.partition for each in served[:6]} == {1, 2}
+    assert [each.offset for each in merge.take(60) if each.partition == 0] == list(range(20))

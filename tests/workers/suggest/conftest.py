@@ -300,6 +300,8 @@ class Scene:
             results = processor.process(records)
             found += [result for result in results if not isinstance(result, Later)]
             records = [result.record for result in results if isinstance(result, Later)]
+            if records and len(records) < len(results):
+                processor.committed({})
         return found
 
     @staticmethod

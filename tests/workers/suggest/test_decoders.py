@@ -187,7 +187,7 @@ def test_one_who_no_longer_waits_leaves_no_decoder_behind_in_the_middle_of_a_pho
     async def work() -> Any:
         waiting = asyncio.ensure_future(pool.prepare(b"hang", SQUASH))
         while not pool._idle.empty():  # until it has its decoder
-            await asyncio.sleep(0)
+            await asyncio.wait([waiting], timeout=0.001)
         waiting.cancel()
         await asyncio.wait([waiting])
         return await pool.prepare(jpeg(2), SQUASH)
@@ -264,3 +264,68 @@ def _wait_for_child(pid: int) -> list[psutil.Process]:
         assert process.is_running()
         found = process.children()
     return found
+
+
+# A decoder that was taken over: it says whatever the lengths and bytes given let it say.
+LYING = """
+import struct, sys
+size, pixels, answer = int(sys.argv[1]), int(sys.argv[2]), bytes.fromhex(sys.argv[3])
+sys.stdout.buffer.write(struct.pack("<IQ", size, pixels) + answer)
+sys.stdout.buffer.flush()
+sys.stdin.buffer.read()
+"""
+
+
+@pytest.mark.parametrize(
+    ("size", "pixels", "answer"),
+    [
+        (1 << 31, 0, b""),
+        (1, 1 << 40, b"\x90"),
+        (1, 7, b"\x90" + bytes(7)),
+        (1, 0, b"\x90"),  # neither pixels nor why there are none
+        (4, 0, b"\xc1" * 4),  # no MessagePack
+    ],
+)
+def test_a_decoder_is_not_believed(
+    decoders: Callable[..., Decoders],
+    registry: CollectorRegistry,
+    size: int,
+    pixels: int,
+    answer: bytes,
+) -> None:
+    lying = [sys.executable, "-c", LYING, str(size), str(pixels), answer.hex()]
+    pool = decoders(processes=1, command=lying)
+
+    async def work() -> None:
+        with pytest.raises(UnreadableImageError, match="its answer"):
+            await pool.prepare(jpeg(1), SQUASH)
+
+    run(pool, work)
+    assert ends(registry) == {"crashed": 2}
+
+
+ENVIRONMENT = """
+import msgspec, os, struct, sys
+answer = msgspec.msgpack.encode(((), " ".join(os.environ)))
+sys.stdout.buffer.write(struct.pack("<IQ", len(answer), 0) + answer)
+sys.stdout.buffer.flush()
+sys.stdin.buffer.read()
+"""
+
+
+def test_a_decoder_is_given_no_credentials(
+    decoders: Callable[..., Decoders], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = ["AWS_SECRET_ACCESS_KEY", "OTEL_EXPORTER_OTLP_HEADERS", "SECONDSIGHT_KAFKA_OPTIONS"]
+    for name in secrets:
+        monkeypatch.setenv(name, "secret")
+    pool = decoders(processes=1, command=[sys.executable, "-c", ENVIRONMENT])
+
+    async def work() -> set[str]:
+        with pytest.raises(UnreadableImageError) as refused:
+            await pool.prepare(jpeg(1), SQUASH)
+        return set(str(refused.value).split())
+
+    seen = run(pool, work)
+    assert "PATH" in seen
+    assert not seen & set(secrets)

@@ -15,7 +15,7 @@ from schemas.image import ImageReference
 from workers.suggest.allow_list import AllowList
 from workers.suggest.breaker import Breaker
 from workers.suggest.errors import FetchFailedError, FetchRefusedError
-from workers.suggest.fetch import Fetcher
+from workers.suggest.fetch import Fetcher, host_of
 from workers.suggest.file_roots import FileRoots
 from workers.suggest.web import WebPhotos
 
@@ -110,6 +110,15 @@ def test_what_the_reference_claims_is_checked(host: PhotoHost, photo: bytes) -> 
         fetch(url, host=host, sha256=digest, size_bytes=len(photo) - 1)
     with pytest.raises(FetchRefusedError, match="SHA-256"):
         fetch(url, host=host, sha256="0" * 64)
+
+
+def test_a_host_is_one_however_it_is_spelled() -> None:
+    spelled = [f"http://photos.example{port}/x" for port in ("", ":80", ":080", ":8080")]
+    spelled += ["HTTP://PHOTOS.EXAMPLE/", "http://photos.example./y", "http://u:p@photos.example"]
+    assert {host_of(uri) for uri in spelled} == {"photos.example"}
+    assert host_of("s3://bucket/key") == "bucket"
+    assert [host_of(uri) for uri in ("file:///a", "data:,x")] == ["file", "data"]
+    assert host_of("http://[::1/photo") == ""
 
 
 def test_redirects_are_followed_three_times(host: PhotoHost, photo: bytes) -> None:
