@@ -202,6 +202,13 @@ class Settings(BaseSettings):
         ge=0, le=36_500,
     )  # fmt: skip
 
+    # Learning
+    examples_url: str | None = _setting(
+        "Learning", "folder or address", None,
+        "Where the outcomes worker writes training examples and `secondsight retrain` reads them: "
+        "a folder that both see, or `s3://bucket/prefix` (needs the extra `s3`).",
+    )  # fmt: skip
+
     # Suggestions
     bundle: Path | None = _setting(
         "Suggestions", "folder", None,
