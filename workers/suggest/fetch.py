@@ -76,22 +76,28 @@ class Fetcher:
     async def __aexit__(self, *_: object) -> None:
         await self._entered.aclose()
 
-    async def fetch(self, reference: ImageReference) -> bytes:
+    async def fetch(self, reference: ImageReference, *, failed: set[str] | None = None) -> bytes:
         """Return the bytes, checked against the size and SHA-256 that the reference states.
+
+        Args:
+            reference: names the photo.
+            failed: the hosts that failed other photos of the same listing, to which this adds.
+                A listing counts against a host once: its twelve photos shall not make the host
+                rest for all.
 
         Raises:
             FetchRefusedError: the photo may not be fetched, is not there or is not the one
                 that the reference describes.
             FetchFailedError: it could not be fetched within the tries and the time.
         """
-        data = await self._unless_resting(reference.uri)
+        data = await self._unless_resting(reference.uri, set() if failed is None else failed)
         if reference.size_bytes is not None and len(data) != reference.size_bytes:
             raise FetchRefusedError(f"has {len(data)} bytes, not {reference.size_bytes}")
         if reference.sha256 is not None and hashlib.sha256(data).hexdigest() != reference.sha256:
             raise FetchRefusedError("differs from the SHA-256 of its reference")
         return data
 
-    async def _unless_resting(self, uri: str) -> bytes:
+    async def _unless_resting(self, uri: str, failed: set[str]) -> bytes:
         if not _REMOTE.match(uri):
             return await self._in_time(uri)
         host = host_of(uri)
@@ -99,7 +105,9 @@ class Fetcher:
         try:
             data = await self._in_time(uri)
         except FetchFailedError:
-            self._breaker.failed(host)
+            if host not in failed:
+                failed.add(host)
+                self._breaker.failed(host)
             raise
         except FetchRefusedError:
             self._breaker.answered(host)

@@ -111,22 +111,33 @@ class Preparation:
         preprocessing: Preprocessing,
         about: Mapping[str, str | int],
     ) -> list[Photo]:
-        return await asyncio.gather(*(self._photo(i, preprocessing, about) for i in images))
+        failed: set[str] = set()
+        return await asyncio.gather(
+            *(self._photo(image, preprocessing, failed, about) for image in images)
+        )
 
     async def _photo(
-        self, image: ImageReference, preprocessing: Preprocessing, about: Mapping[str, str | int]
+        self,
+        image: ImageReference,
+        preprocessing: Preprocessing,
+        failed: set[str],
+        about: Mapping[str, str | int],
     ) -> Photo:
         async with AsyncExitStack() as slot:
             with self._metrics.photos.labels("wait").track_inprogress():
                 await slot.enter_async_context(self._slots.taken(host_of(image.uri)))
-            return await self._in_slot(image, preprocessing, about)
+            return await self._in_slot(image, preprocessing, failed, about)
 
     async def _in_slot(
-        self, image: ImageReference, preprocessing: Preprocessing, about: Mapping[str, str | int]
+        self,
+        image: ImageReference,
+        preprocessing: Preprocessing,
+        failed: set[str],
+        about: Mapping[str, str | int],
     ) -> Photo:
         try:
             with self._metrics.photos.labels("fetch").track_inprogress():
-                data = await self._fetch(image)
+                data = await self._fetch(image, failed)
             with self._metrics.photos.labels("decode").track_inprogress():
                 prepared = await self._decoders.prepare(data, preprocessing)
         except (FetchRefusedError, FetchFailedError) as error:
@@ -138,10 +149,10 @@ class Preparation:
         # The pixels of a photo that is left out are not kept.
         return Photo(None, prepared.faults) if prepared.faults else Photo(prepared)
 
-    async def _fetch(self, image: ImageReference) -> bytes:
+    async def _fetch(self, image: ImageReference, failed: set[str]) -> bytes:
         try:
             with self._metrics.stage_seconds.labels("fetch").time():
-                data = await self._fetcher.fetch(image)
+                data = await self._fetcher.fetch(image, failed=failed)
         except FetchRefusedError:
             self._metrics.fetches.labels("refused").inc()
             raise

@@ -375,6 +375,33 @@ def test_a_host_that_keeps_failing_rests(host: PhotoHost, photo: bytes) -> None:
     ]
 
 
+def test_the_photos_of_one_listing_do_not_make_their_host_rest_for_all(
+    host: PhotoHost, photo: bytes
+) -> None:
+    breaker = Breaker(failures=3, clock=lambda: 100.0)
+    web = WebPhotos(
+        AllowList(["127.0.0.1"], ports=[host.port]), allow_private=True, max_bytes=LIMIT
+    )
+    fetcher = Fetcher(FileRoots([], max_bytes=LIMIT), web, tries=1, breaker=breaker)
+
+    async def failing(photos: int) -> None:
+        failed: set[str] = set()
+        for number in range(photos):
+            reference = ImageReference(uri=host.url(f"/status/500?{number}"))
+            with pytest.raises(FetchFailedError, match="500"):
+                await fetcher.fetch(reference, failed=failed)
+
+    async def work() -> None:
+        async with fetcher:
+            for _ in range(2):
+                await failing(photos=8)
+            await failing(photos=1)  # the third listing
+            with pytest.raises(FetchFailedError, match="3 times in a row and rests"):
+                await fetcher.fetch(ImageReference(uri=host.url("/photo")))
+
+    asyncio.run(work())
+
+
 def test_a_resting_host_does_not_hold_up_other_places() -> None:
     breaker = Breaker(failures=1)
     breaker.failed("a.test")

@@ -221,7 +221,7 @@ class CountingFetcher:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def fetch(self, reference: ImageReference) -> bytes:
+    async def fetch(self, reference: ImageReference, *, failed: set[str] | None = None) -> bytes:
         self.now += 1
         self.most = max(self.most, self.now)
         for _ in range(20):  # turns in which the others could begin
