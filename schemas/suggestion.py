@@ -33,6 +33,10 @@ class PriceSuggested(Event):
     statistics: Statistics
     model_version: Id
     listed_at: UtcTime
+    control: bool | None = Field(
+        default=None,
+        description="true where it is held back by lot, to see what suggestions do to prices",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

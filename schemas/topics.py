@@ -136,7 +136,7 @@ _TOPICS = (
     ),
     TopicSpec(
         name=PRICE_SHADOW,
-        description="answers of a model that runs in the shadow of another, for comparison only",
+        description="answers not for the app: of a model in the shadow, prices held back by lot",
         key="seller_id",
         events=(PriceSuggested, ReuploadRequested),
         co_partitioned=True,

@@ -145,6 +145,7 @@ FIELDS: dict[str, dict[str, Check]] = {
     },
     "PriceSuggested": {
         **ANSWER,
+        "control": optional(truth),
         **STATISTICS,
         "currency": currency,
         "price_minor": price,

@@ -268,6 +268,9 @@ class SuggestMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         meter = _Meter(registry)
         self.suggestions = meter.counter("suggestions_total", "Listings answered with a price")
+        self.controls = meter.counter(
+            "suggestion_controls_total", "Prices that were held back by lot, as a control"
+        )
         self.reuploads = meter.counter(
             "reuploads_total", "Reasons given in requests for other photos", "reason"
         )

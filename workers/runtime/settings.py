@@ -209,6 +209,14 @@ class Settings(BaseSettings):
         "a folder that both see, or `s3://bucket/prefix` (needs the extra `s3`).",
     )  # fmt: skip
 
+    control_share: float = _setting(
+        "Learning", "", 0.0,
+        "Share of listings, drawn by lot, whose price goes to `price.shadow` and not to the app: "
+        "what they sell for tells what suggestions do to prices. A request for a better photo is "
+        "never held back.",
+        ge=0, le=0.5,
+    )  # fmt: skip
+
     # Suggestions
     bundle: Path | None = _setting(
         "Suggestions", "folder", None,

@@ -18,6 +18,7 @@ from workers.runtime.metrics import SuggestMetrics
 from workers.runtime.processing import Later, Output, Record, Rejected
 from workers.runtime.routing import SellerRouter
 from workers.suggest.answer import answer
+from workers.suggest.control import is_control
 from workers.suggest.estimating import Question, estimates
 from workers.suggest.hints import ENGLISH, Hints
 from workers.suggest.lineup import Lineup
@@ -79,6 +80,7 @@ class SuggestProcessor:
         photos_in_memory: most photos that are fetched and decoded ahead of their batch, in equal
             shares of the partitions, and most that go through the network at once; a listing's
             photos stay together.
+        control_share: share of the listings whose price goes to `price.shadow` in place of the app.
     """
 
     def __init__(
@@ -90,12 +92,14 @@ class SuggestProcessor:
         router: SellerRouter,
         hints: Hints = ENGLISH,
         photos_in_memory: int = 256,
+        control_share: float = 0.0,
     ) -> None:
         self._lineup = lineup
         self._metrics = metrics
         self._router = router
         self._hints = hints
         self._photos_in_memory = photos_in_memory
+        self._control_share = control_share
         self._preparation = preparation
         self._ahead: dict[_Position, _Listing | Output | Rejected] = {}
         self._taken: list[_Position] = []  # what the batch under way is made of
@@ -154,7 +158,7 @@ class SuggestProcessor:
             if role is ModelRole.SHADOW:
                 continue
             if isinstance(event, PriceSuggested):
-                self._metrics.suggestions.inc()
+                (self._metrics.controls if event.control else self._metrics.suggestions).inc()
             else:
                 for reason in event.reasons:
                     self._metrics.reuploads.labels(reason.code.value).inc()
@@ -293,10 +297,17 @@ class SuggestProcessor:
             range_probability=pricer.range_probability,
             hints=self._hints,
         )
+        control = (
+            isinstance(event, PriceSuggested)
+            and role is not ModelRole.SHADOW
+            and is_control(event.listing_id, self._control_share)
+        )
+        if control:
+            event = event.model_copy(update={"control": True})
         self._given.append((role, event))
         topic = PRICE_SUGGESTED if isinstance(event, PriceSuggested) else REUPLOAD_REQUESTED
         return Output(
-            topic=PRICE_SHADOW if role is ModelRole.SHADOW else topic,
+            topic=PRICE_SHADOW if control or role is ModelRole.SHADOW else topic,
             partition=listing.record.partition,
             key=event.seller_id.encode(),
             value=event.to_bytes(),

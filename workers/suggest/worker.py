@@ -82,6 +82,7 @@ def run_suggest(settings: Settings) -> None:
                 metrics,
                 router=SellerRouter(partitions=partitions, metrics=RoutingMetrics(registry)),
                 hints=hints,
+                control_share=settings.control_share,
             )
         )
         run_worker(
