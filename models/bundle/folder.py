@@ -13,6 +13,7 @@ Nothing in it is executable or a pickle.
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -25,7 +26,12 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from models.bundle.checksums import CHECKSUMS_FILE, checksums_text, sha256_of
-from models.bundle.manifest import FORMAT_VERSION, Manifest, statistics_schema_sha256
+from models.bundle.manifest import (
+    FILE_NAME,
+    FORMAT_VERSION,
+    Manifest,
+    statistics_schema_sha256,
+)
 from models.bundle.snapshot import SalesSnapshot
 from models.errors import BundleError, ModelsError
 
@@ -157,7 +163,7 @@ def files_of(manifest_bytes: bytes, folder: Path) -> dict[str, str]:
                 f"{folder} has format version {version!r}; this program reads {FORMAT_VERSION}"
             )
         for name, digest in files.items():
-            if Path(name).name != name or not isinstance(digest, str):
+            if not re.fullmatch(FILE_NAME, name, re.ASCII) or not isinstance(digest, str):
                 raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BundleError(f"{folder / MANIFEST_FILE} is not a manifest") from None

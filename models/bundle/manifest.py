@@ -20,7 +20,8 @@ from stats_store.features import STATISTICS_WIDTH
 FORMAT_VERSION: Literal[2] = 2
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+FileName = Annotated[str, Field(pattern=FILE_NAME)]
 
 
 class _Part(BaseModel):

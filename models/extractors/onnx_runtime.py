@@ -19,11 +19,13 @@ EXPORT_TOLERANCE = 1e-4  # of the largest feature; other summation orders stay b
 
 # onnxruntime's errors have no common root but Exception
 LOAD_ERRORS = (
+    ort_state.EPFail,
     ort_state.Fail,
     ort_state.InvalidArgument,
     ort_state.InvalidGraph,
     ort_state.InvalidProtobuf,
     ort_state.NoModel,
+    ort_state.NoSuchFile,
     ort_state.NotImplemented,
     ort_state.RuntimeException,
 )

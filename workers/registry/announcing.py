@@ -1,6 +1,6 @@
 """Writing to the `models` topic, and reading what stands in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from uuid import uuid4
 from confluent_kafka import KafkaError, Message, Producer
 
 from models.bundle.folder import read_bundle
+from models.errors import BundleError
 from schemas import cloudevents
 from schemas.dead_letter import Headers
 from schemas.errors import EventError
@@ -69,15 +70,13 @@ def announce(
     """
     manifest = read_bundle(folder).manifest
     live = announcements(options, topic).of(ModelRole.LIVE)
-    if live and not other_currency:
-        with registry.fetched(live[0].uri, manifest_sha256=live[0].manifest_sha256) as current:
-            currency = read_bundle(current).manifest.currency
-        if currency != manifest.currency:
-            raise BadDataError(
-                f"{manifest.model_version} prices in {manifest.currency}, the live model in "
-                f"{currency}: listings in {currency} would all be refused. If that is meant, say "
-                "--other-currency"
-            )
+    currency = None if other_currency else _currency_in_use(live, registry)
+    if currency not in (None, manifest.currency):
+        raise BadDataError(
+            f"{manifest.model_version} prices in {manifest.currency}, the live model in "
+            f"{currency}: listings in {currency} would all be refused. If that is meant, say "
+            "--other-currency"
+        )
     uri, manifest_sha256 = registry.publish(folder)
     event = ModelPublished(
         model_version=manifest.model_version,
@@ -112,6 +111,17 @@ def withdraw(version: str, options: ClientOptions, *, topic: str) -> None:
     if version not in known:
         raise BadDataError(f"{version} is not announced; these are: {', '.join(known) or 'none'}")
     _write(options, topic, version, None, [])
+
+
+def _currency_in_use(live: Sequence[ModelPublished], registry: ModelRegistry) -> str | None:
+    """Return the currency of the first model that is whole, as the workers choose."""
+    for event in live:
+        try:
+            with registry.fetched(event.uri, manifest_sha256=event.manifest_sha256) as folder:
+                return read_bundle(folder).manifest.currency
+        except BundleError:
+            continue
+    return None
 
 
 def _write(
