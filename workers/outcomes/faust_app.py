@@ -1,0 +1,131 @@
+"""The Faust application: its settings, each with its reason, and its one table.
+
+Why they are so: docs/decisions/0063-faust-settings.md
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.tables.table import Table
+from faust.transport.drivers import aiokafka as driver
+
+from schemas.topics import MAX_DEAD_LETTER_BYTES, OUTCOMES_CHANGELOG
+from workers.errors import WorkersError
+from workers.outcomes.broker_access import credentials
+from workers.runtime.settings import Settings
+
+_TABLE = "facts"
+_MB = 2**20
+_GIVE_UP_S = 90.0  # a write that no broker acknowledges for so long ends the worker
+
+# Of each partition: Faust's defaults are 2 GiB of cache and 192 MiB of buffers.
+_ROCKSDB = {
+    "driver": "rocksdict",
+    "block_cache_size": 8 * _MB,
+    "write_buffer_size": 8 * _MB,
+    "max_write_buffer_number": 2,
+    "max_open_files": 256,
+}
+
+
+class _CommittedReads(driver.AIOKafkaConsumerThread):
+    """Reads committed records only.
+
+    Faust does so with its own transactions alone; ours are written by the other workers, and an
+    answer of theirs that was aborted is none.
+    """
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"  # noqa: SLF001 - there is no setting
+        return consumer
+
+
+class _Consumer(driver.Consumer):
+    def _new_consumer_thread(self) -> _CommittedReads:
+        return _CommittedReads(self, loop=self.loop, beacon=self.beacon)
+
+
+class _App(faust.App):
+    def _new_transport(self) -> Any:
+        transport = super()._new_transport()
+        transport.Consumer = _Consumer
+        return transport
+
+
+class _FactsTable(Table):
+    changelog_name = ""
+
+    def _changelog_topic_name(self) -> str:
+        return self.changelog_name
+
+
+def faust_app(
+    settings: Settings, *, group: str, inputs: Sequence[str], partitions: int
+) -> tuple[Any, Any, Any]:
+    """Return the application, its table of facts, and the channel that its inputs come by.
+
+    Args:
+        settings: of the process; a Kafka must be configured.
+        group: the consumer group, which also names the folder of the state.
+        inputs: contract names of the topics.
+        partitions: how many each of them has.
+
+    Raises:
+        ConfigurationError: aiokafka has no counterpart of the options for Kafka.
+        WorkersError: the folder of the state cannot be made.
+    """
+    folder = settings.data_dir / "outcomes" / group
+    _make(folder)
+    servers = str(settings.kafka_bootstrap_servers).split(",")
+    session_s = settings.session_timeout_ms / 1000
+    app = _App(
+        group,
+        broker=[f"kafka://{server.rpartition('://')[2].strip()}" for server in servers],
+        broker_credentials=credentials(settings.kafka_options),
+        datadir=str(folder),
+        store="rocksdb://",
+        # Its exactly_once loses and doubles events at a rebalance.
+        processing_guarantee="at_least_once",
+        broker_session_timeout=session_s,
+        broker_heartbeat_interval=session_s / 4,
+        broker_request_timeout=max(_GIVE_UP_S, session_s),
+        broker_max_poll_interval=settings.max_poll_interval_ms / 1000,
+        broker_commit_interval=1.0,
+        producer_request_timeout=_GIVE_UP_S,
+        producer_acks=-1,
+        producer_max_request_size=MAX_DEAD_LETTER_BYTES,
+        producer_max_batch_size=256 * 1024,
+        # A rebalance does not wait for what is not acknowledged: it is read again.
+        stream_wait_empty=False,
+        stream_buffer_maxsize=16_384,
+        topic_partitions=partitions,
+        # `secondsight topics` makes them, also the changelog.
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        web_enabled=False,
+    )
+    table = _FactsTable(
+        app,
+        name=_TABLE,
+        key_type=bytes,
+        value_type=bytes,
+        partitions=partitions,
+        options=dict(_ROCKSDB),  # Faust takes from it what it has read
+    )
+    table.changelog_name = settings.topic(OUTCOMES_CHANGELOG)
+    app.tables.add(table)
+    topic = app.topic(
+        *map(settings.topic, inputs), key_serializer="raw", value_serializer="raw", value_type=bytes
+    )
+    return app, table, aiter(topic)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)  # Faust makes no parents
+    except OSError as error:
+        raise WorkersError(f"{folder} cannot be made: {error.strerror or error}") from error
