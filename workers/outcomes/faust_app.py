@@ -3,7 +3,7 @@
 Why they are so: docs/decisions/0063-faust-settings.md
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class _CommittedReads(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._isolation_level = "read_committed"  # noqa: SLF001 - there is no setting
+        consumer._isolation_level = "read_committed"
         return consumer
 
 
@@ -50,12 +50,12 @@ class _Consumer(driver.Consumer):
 
 class _App(faust.App):
     def _new_transport(self) -> Any:
-        transport = super()._new_transport()
+        transport: Any = super()._new_transport()
         transport.Consumer = _Consumer
         return transport
 
 
-class _FactsTable(Table):
+class _FactsTable(Table[bytes, bytes]):
     changelog_name = ""
 
     def _changelog_topic_name(self) -> str:

@@ -71,4 +71,4 @@ class TableLedger:
             self._next[partition] = offsets[-1] + 1
 
     def _db(self, partition: int) -> Any:
-        return self._table.data._db_for_partition(partition)  # noqa: SLF001 - Faust has no range
+        return self._table.data._db_for_partition(partition)
