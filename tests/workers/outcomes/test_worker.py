@@ -270,9 +270,9 @@ def test_answers_of_an_aborted_transaction_are_not_read(system: System) -> None:
         }
     )
     producer.init_transactions(DEADLINE_S)
-    for price, commit in ((9_999, False), (1_000, True)):
+    for listing, commit in (("l1", False), ("l2", True)):
         producer.begin_transaction()
-        answer = system.story.priced(price)
+        answer = system.story.priced(1_000, listing=listing)
         producer.produce(
             f"{system.prefix}price.suggested",
             answer.to_bytes(),
@@ -285,11 +285,13 @@ def test_answers_of_an_aborted_transaction_are_not_read(system: System) -> None:
         else:
             producer.abort_transaction(DEADLINE_S)
     with system.worker() as process:
-        system.send([system.story.listed(), system.story.sold(2_000)])
+        for name in ("l1", "l2"):
+            system.send([system.story.listed(name)])
+            system.send([system.story.sold(2_000, listing=name, transaction=f"t-{name}")])
         system.wait_for(lambda: len(system.scored()) > 0, process)
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_S) == 0
-    assert [event.suggested_minor for event in system.scored().values()] == [1_000]
+    assert [event.listing_id for event in system.scored().values()] == ["l2"]
 
 
 def test_a_worker_that_can_read_nothing_stops_instead_of_setting_all_aside(
