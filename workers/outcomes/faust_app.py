@@ -16,6 +16,9 @@ from workers.errors import WorkersError
 from workers.outcomes.broker_access import credentials
 from workers.runtime.settings import Settings
 
+BATCH = 2_000
+"""Records taken in at once, at most: between two batches the event loop goes round."""
+
 _TABLE = "facts"
 _MB = 2**20
 _GIVE_UP_S = 90.0  # a write that no broker acknowledges for so long ends the worker
@@ -44,8 +47,24 @@ class _CommittedReads(driver.AIOKafkaConsumerThread):
 
 
 class _Consumer(driver.Consumer):
+    """Has Faust fetch the changelog only; the inputs are fetched by `workers.outcomes.intake`."""
+
     def _new_consumer_thread(self) -> _CommittedReads:
         return _CommittedReads(self, loop=self.loop, beacon=self.beacon)
+
+    def _set_active_tps(self, tps: Any) -> Any:
+        return super()._set_active_tps({tp for tp in tps if self._is_changelog_tp(tp)})
+
+    def resume_partitions(self, tps: Any) -> None:
+        super().resume_partitions({tp for tp in tps if self._is_changelog_tp(tp)})
+
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
+        """Fetch from a copy of the set: Faust empties it meanwhile, and none would mean all."""
+        wanted = frozenset(active_partitions or ())
+        return await super()._getmany(wanted, timeout) if wanted else {}
+
+    def verify_event_path(self, now: float, tp: Any) -> None:
+        """Say nothing: to Faust the inputs stand still."""
 
 
 class _App(faust.App):
@@ -64,8 +83,8 @@ class _FactsTable(Table[bytes, bytes]):
 
 def faust_app(
     settings: Settings, *, group: str, inputs: Sequence[str], partitions: int
-) -> tuple[Any, Any, Any]:
-    """Return the application, its table of facts, and the channel that its inputs come by.
+) -> tuple[Any, Any]:
+    """Return the application, subscribed to its inputs, and its table of facts.
 
     Args:
         settings: of the process; a Kafka must be configured.
@@ -93,14 +112,12 @@ def faust_app(
         broker_heartbeat_interval=session_s / 4,
         broker_request_timeout=max(_GIVE_UP_S, session_s),
         broker_max_poll_interval=settings.max_poll_interval_ms / 1000,
-        broker_commit_interval=1.0,
         producer_request_timeout=_GIVE_UP_S,
         producer_acks=-1,
         producer_max_request_size=MAX_DEAD_LETTER_BYTES,
         producer_max_batch_size=256 * 1024,
-        # A rebalance does not wait for what is not acknowledged: it is read again.
-        stream_wait_empty=False,
-        stream_buffer_maxsize=16_384,
+        broker_max_poll_records=BATCH,
+        stream_wait_empty=False,  # what is not committed is read again
         topic_partitions=partitions,
         # `secondsight topics` makes them, also the changelog.
         topic_allow_declare=False,
@@ -121,7 +138,8 @@ def faust_app(
     topic = app.topic(
         *map(settings.topic, inputs), key_serializer="raw", value_serializer="raw", value_type=bytes
     )
-    return app, table, aiter(topic)
+    aiter(topic)  # subscribes to it
+    return app, table
 
 
 def _make(folder: Path) -> None:

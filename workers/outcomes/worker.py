@@ -10,6 +10,7 @@ from schemas.topics import OUTCOMES_CHANGELOG, SUGGESTION_SCORED
 from workers.errors import ConfigurationError, WorkersError
 from workers.examples.store import ExampleStore
 from workers.outcomes.faust_app import faust_app
+from workers.outcomes.intake import Intake
 from workers.outcomes.processor import OutcomesProcessor
 from workers.outcomes.pump import Pump
 from workers.outcomes.reading import ACCEPTED
@@ -53,10 +54,9 @@ async def _run(settings: Settings, store: ExampleStore, partitions: int) -> None
     metrics = LoopMetrics(registry)
     outcomes = OutcomesMetrics(registry)
     group = group_of(settings, NAME)
-    app, table, channel = faust_app(
-        settings, group=group, inputs=tuple(ACCEPTED), partitions=partitions
-    )
+    app, table = faust_app(settings, group=group, inputs=tuple(ACCEPTED), partitions=partitions)
     ledger = TableLedger(table)
+    intake = Intake(app, inputs=frozenset(map(settings.topic, ACCEPTED)))
     processor = OutcomesProcessor(
         ledger,
         router=SellerRouter(partitions=partitions, metrics=RoutingMetrics(registry)),
@@ -68,7 +68,7 @@ async def _run(settings: Settings, store: ExampleStore, partitions: int) -> None
     heartbeat = Heartbeat()
     pump = Pump(
         app,
-        channel,
+        intake,
         processor=processor,
         ledger=ledger,
         store=store,
@@ -95,14 +95,19 @@ async def _run(settings: Settings, store: ExampleStore, partitions: int) -> None
                 )
             )
             log.info("health served", port=server.port)
-        _follow_rebalances(app, table, pump, metrics, server)
+        _follow_rebalances(app, table, intake, pump, metrics, server)
         stack.enter_context(stopped_by_signals(pump.stop, grace=settings.shutdown_grace_ms / 1000))
         log.info("worker started", group=group, inputs=list(ACCEPTED))
         await _run_app(app, pump)
 
 
 def _follow_rebalances(
-    app: Any, table: Any, pump: Pump, metrics: LoopMetrics, server: HealthServer | None
+    app: Any,
+    table: Any,
+    intake: Intake,
+    pump: Pump,
+    metrics: LoopMetrics,
+    server: HealthServer | None,
 ) -> None:
     """Have the pump take and leave partitions as Faust does, once their table is restored."""
 
@@ -110,29 +115,22 @@ def _follow_rebalances(
         if server is not None:
             server.ready(is_ready)
 
-    async def revoked(_app: Any, places: Any, **_: Any) -> None:
-        partitions = sorted({tp.partition for tp in places if tp.topic in table_inputs(app)})
+    async def revoked(_app: Any, _places: Any, **_: Any) -> None:
+        partitions = sorted(intake.partitions)
         ready(False)
         log.info("partitions revoked", partitions=partitions)
         metrics.rebalanced("revoked", partitions)
-        pump.revoked(partitions)
+        pump.revoked()
 
     async def recovered() -> None:
-        partitions = sorted(
-            {tp.partition for tp in app.consumer.assignment() if tp.topic in table_inputs(app)}
-        )
+        partitions = sorted(intake.partitions)
         log.info("partitions assigned", partitions=partitions)
         metrics.rebalanced("assigned", partitions)
-        pump.assigned(partitions)
+        pump.assigned()
         ready(True)
 
     app.on_partitions_revoked.connect(revoked, weak=False)
     table.on_recover(recovered)
-
-
-def table_inputs(app: Any) -> set[str]:
-    """Return the inputs by their names on the cluster."""
-    return set(app.topics.acking_topics)
 
 
 async def _run_app(app: Any, pump: Pump) -> None:
