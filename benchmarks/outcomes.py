@@ -94,11 +94,12 @@ def _strikes(servers: str, folder: Path, options: argparse.Namespace) -> dict[st
     market = Market(options.seed + 1)
     began = time.monotonic()
     try:
-        strike(system, market, kills=options.kills, rebalances=options.rebalances)
+        amid = strike(system, market, kills=options.kills, rebalances=options.rebalances)
     finally:
         system.kill_all()
     return {
         "kills": options.kills,
+        "kills_amid_work": amid,
         "rebalances": options.rebalances,
         "strikes_s": round(time.monotonic() - began),
         **_named("struck_", system.verdict(market)),
