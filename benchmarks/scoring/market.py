@@ -140,7 +140,7 @@ class Market:
                 prefix + topic,
                 event.to_bytes(),
                 event.seller_id.encode(),
-                headers=encode(event, event_id=name, source="/benchmark", time=_START),
+                headers=[*encode(event, event_id=name, source="/benchmark", time=_START)],
             )
             if count % 1_000 == 0:
                 producer.poll(0)

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -191,7 +192,7 @@ class System:
                     unfinished.discard(message.partition() or 0)
                     continue
                 value = message.value() or b""
-                headers = [(name, bytes(text)) for name, text in message.headers() or []]
+                headers = cast(list[tuple[str, bytes | None]], message.headers() or [])
                 event, envelope = decode(headers, value, [SuggestionScored])
                 assert isinstance(event, SuggestionScored)  # noqa: S101 - for the type checker
                 found.append((envelope.id, value, event))

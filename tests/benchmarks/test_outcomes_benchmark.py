@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from schemas.sale import ItemSold, SaleReversed
+from schemas.suggestion import PriceSuggested
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -23,17 +26,18 @@ def test_the_market_knows_what_has_to_come_of_it() -> None:
     answers = {
         event.listing_id: event.price_minor
         for event in market.listings(50)
-        if type(event).__name__ == "PriceSuggested"
+        if isinstance(event, PriceSuggested)
     }
     left: dict[str, int] = {}
     for event in market.sales(40, taken_back=1.0):
-        if type(event).__name__ == "ItemSold":
+        if isinstance(event, ItemSold):
             left[event.listing_id] = event.price_minor
             assert market.scores[event.transaction_id] == (
                 answers[event.listing_id],
                 event.price_minor,
             )
         else:
+            assert isinstance(event, SaleReversed)
             refunded = event.refunded_minor
             left[event.listing_id] -= left[event.listing_id] if refunded is None else refunded
     assert len(left) == 40

@@ -3,6 +3,7 @@
 Why they are so: docs/decisions/0063-faust-settings.md
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from schemas.topics import MAX_DEAD_LETTER_BYTES, OUTCOMES_CHANGELOG
 from workers.errors import WorkersError
 from workers.outcomes.broker_access import credentials
 from workers.runtime.settings import Settings
+
+# Else each would log by the name of this module.
+_LOGGER = logging.getLogger("faust.outcomes")
 
 BATCH = 2_000
 """Records taken in at once, at most: between two batches the event loop goes round."""
@@ -40,6 +44,8 @@ class _CommittedReads(driver.AIOKafkaConsumerThread):
     answer of theirs that was aborted is none.
     """
 
+    logger = _LOGGER
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"
@@ -48,6 +54,8 @@ class _CommittedReads(driver.AIOKafkaConsumerThread):
 
 class _Consumer(driver.Consumer):
     """Has Faust fetch the changelog only; the inputs are fetched by `workers.outcomes.intake`."""
+
+    logger = _LOGGER
 
     def _new_consumer_thread(self) -> _CommittedReads:
         return _CommittedReads(self, loop=self.loop, beacon=self.beacon)
@@ -60,7 +68,7 @@ class _Consumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
         """Fetch from a copy of the set: Faust empties it meanwhile, and none would mean all."""
-        wanted = frozenset(active_partitions or ())
+        wanted = set(active_partitions or ())
         return await super()._getmany(wanted, timeout) if wanted else {}
 
     def verify_event_path(self, now: float, tp: Any) -> None:
@@ -68,6 +76,8 @@ class _Consumer(driver.Consumer):
 
 
 class _App(faust.App):
+    logger = _LOGGER
+
     def _new_transport(self) -> Any:
         transport: Any = super()._new_transport()
         transport.Consumer = _Consumer
@@ -75,6 +85,7 @@ class _App(faust.App):
 
 
 class _FactsTable(Table[bytes, bytes]):
+    logger = _LOGGER
     changelog_name = ""
 
     def _changelog_topic_name(self) -> str:

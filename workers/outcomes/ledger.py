@@ -60,14 +60,23 @@ def due_change(partition: int, day: int, subject: Subject) -> Change:
     return Change(partition, due_key(day, subject), _MARK)
 
 
-def due_before(ledger: Ledger, partition: int, day: int) -> Iterator[tuple[bytes, Subject]]:
-    """Yield the listings to be looked at before a day, by day, with the key of each."""
+class Due(NamedTuple):
+    """A listing that is to be looked at when a day is over, and the key that says so."""
+
+    day: int
+    subject: Subject
+    key: bytes
+
+
+def due_before(ledger: Ledger, partition: int, day: int) -> Iterator[Due]:
+    """Yield the listings to be looked at before a day, by day."""
     end = _DUE + day.to_bytes(_DAY_BYTES, "big")
     for key, _ in ledger.range(partition, _DUE):
         if key >= end:
             break
         seller_id, listing_id, _ = key[len(end) + len(_SUBJECT) :].decode().split("\0")
-        yield key, Subject(seller_id, listing_id)
+        when = int.from_bytes(key[len(_DUE) : len(end)], "big")
+        yield Due(when, Subject(seller_id, listing_id), key)
 
 
 def listings_of(ledger: Ledger, partition: int) -> int:

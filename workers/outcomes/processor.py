@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 
 from schemas import cloudevents
 from schemas.errors import EventError
@@ -141,13 +142,11 @@ class OutcomesProcessor:
         turn = Turn()
         if (reached := self.stream_time.reached(partition)) is None:
             return turn
-        for number, (key, subject) in enumerate(
-            due_before(self._ledger, partition, int(reached // _DAY_S))
-        ):
-            if number == _DUE_AT_ONCE:
-                break
-            self._look_at(turn, partition, subject, reached)
-            turn.forgotten.append(Change(partition, key, None))
+        found = due_before(self._ledger, partition, int(reached // _DAY_S))
+        for due in islice(found, _DUE_AT_ONCE):
+            # As if each day had come by itself: time may pass in leaps.
+            self._look_at(turn, partition, due.subject, (due.day + 1) * _DAY_S)
+            turn.forgotten.append(Change(partition, due.key, None))
         self._count(turn)
         return turn
 
@@ -194,6 +193,7 @@ class OutcomesProcessor:
             yield due_change(partition, _day(at + self._censor_after + self._memory), subject)
 
     def _look_at(self, turn: Turn, partition: int, subject: Subject, reached: float) -> None:
+        """Censor a listing, or let go of it, by what the time is then."""
         known = facts_of(self._ledger, partition, subject)
         if not known:
             return

@@ -175,6 +175,7 @@ def test_faust_fetches_only_the_changelog_and_never_all_for_none(
     assert asyncio.run(_Consumer._getmany(consumer, wanted, 1.0)) == {"found": 1}
     wanted.clear()  # as Faust does while it waits
     assert asked == [{TP("changelog", 0)}]
-    for nothing in (set(), None):
+    nothings: tuple[set[TP] | None, ...] = (set(), None)
+    for nothing in nothings:
         assert asyncio.run(_Consumer._getmany(consumer, nothing, 1.0)) == {}
     assert len(asked) == 1

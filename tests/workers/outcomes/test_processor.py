@@ -181,6 +181,14 @@ def test_a_listing_is_censored_when_its_days_are_over_and_then_let_go(
     assert registry.get_sample_value("secondsight_open_listings", {"partition": str(HOME)}) == 0
 
 
+def test_a_leap_in_time_censors_what_lies_in_between(desk: Desk, story: Story) -> None:
+    desk.process([story.record(story.listed())])
+    pass_to(desk, 500, story)
+    assert [example.listing_id for example in desk.due(HOME).examples] == ["l1"]
+    assert desk.due(HOME).examples == []
+    assert desk.ledger.tables[HOME] == {}
+
+
 def test_a_sold_listing_is_let_go_without_being_censored(desk: Desk, story: Story) -> None:
     desk.process([story.record(e) for e in (story.listed(), story.priced(), story.sold())])
     for day in (61, 91):

@@ -67,11 +67,11 @@ def test_listings_are_found_by_the_day_on_which_they_are_due(table: Table) -> No
     subjects = {day: Subject("säller", f"l{day}") for day in (3, 300, 70_000)}
     ledger.write([due_change(0, day, subject) for day, subject in subjects.items()])
     ledger.write([Change(0, Subject("s", "x").prefix + b"l", b"1")])
-    assert [subject for _, subject in due_before(ledger, 0, 300)] == [subjects[3]]
-    assert [subject for _, subject in due_before(ledger, 0, 70_001)] == list(subjects.values())
+    assert [due.subject for due in due_before(ledger, 0, 300)] == [subjects[3]]
+    assert {due.day: due.subject for due in due_before(ledger, 0, 70_001)} == subjects
     assert listings_of(ledger, 0) == 3
-    for key, _ in list(due_before(ledger, 0, 301)):
-        ledger.write([Change(0, key, None)])
+    for due in list(due_before(ledger, 0, 301)):
+        ledger.write([Change(0, due.key, None)])
     assert listings_of(ledger, 0) == 1
 
 

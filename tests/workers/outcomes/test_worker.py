@@ -210,17 +210,28 @@ def test_sales_are_scored_and_examples_stored_and_bad_records_set_aside(system: 
         headers = dict(cast(list[tuple[str, bytes]], letter.headers()))
         assert headers["dead_letter_stage"] == b"decode"
         assert headers["dead_letter_topic"].decode() == topic
-    # What was read was committed: another worker has nothing to tell.
+    # What was read was committed: another worker tells only what is new, by time and by a sale.
     count = len(system.read_all(system.prefix + "suggestion.scored"))
     late = system.story.sold(777, transaction="late", listing="l0", seller="s0", day=4)
+    new = [system.story.listed(f"new{n}", seller=f"s{n}", day=62) for n in range(8)]
+    unsold = {f"l{number}" for number in range(3, 300, 3)}
+
+    def censored() -> set[str]:
+        found = ExampleStore(str(system.folder / "examples")).read(system.story.day(-1))
+        return {each.listing_id for each in found.examples if each.outcome == "censored"}
+
     with system.worker() as process:
-        system.send([late])
-        system.wait_for(
-            lambda: len(system.read_all(system.prefix + "suggestion.scored")) > count, process
-        )
+        system.send([late, *new])
+        system.wait_for(lambda: censored() == unsold, process)
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_S) == 0
     assert len(system.read_all(system.prefix + "suggestion.scored")) == count + 1
+    assert ("sold", 777) in {
+        (each.outcome.value, each.sold_minor)
+        for each in ExampleStore(str(system.folder / "examples"))
+        .read(system.story.day(-1))
+        .examples
+    }
 
 
 def test_workers_that_are_killed_lose_and_double_nothing(system: System) -> None:
@@ -277,7 +288,7 @@ def test_answers_of_an_aborted_transaction_are_not_read(system: System) -> None:
             f"{system.prefix}price.suggested",
             answer.to_bytes(),
             b"s1",
-            headers=system.story.headers(answer),
+            headers=[*system.story.headers(answer)],
         )
         producer.flush(DEADLINE_S)
         if commit:
