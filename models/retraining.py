@@ -128,6 +128,8 @@ def warm_start_obstacle(data: TrainingData, images: ImageNetworks, parent: Manif
     Its image features must be the same, and it must not have been trained on what is now for
     validation: threshold, confidence and ranges are found there, and would be too good.
     """
+    if HEADS_FILE not in parent.files:
+        return "it has no weights to begin as"
     if tuple(_features(parent)) != tuple(network.fingerprint for network in images.networks):
         return "its image features are others"
     if parent.lineage is None:
@@ -147,10 +149,10 @@ def _beginning(
     if parent is None:
         return "fresh: there is no model to begin as", None
     version, levels = parent.manifest.model_version, parent.manifest.category_levels
-    earlier = JointNetwork.load(parent.folder / HEADS_FILE)
-    reason = warm_start_obstacle(data, images, parent.manifest) or obstacle(
-        earlier, kernel=plan.landmarks > 0, members=plan.members
-    )
+    reason = warm_start_obstacle(data, images, parent.manifest)
+    if reason is None:
+        earlier = JointNetwork.load(parent.folder / HEADS_FILE)
+        reason = obstacle(earlier, kernel=plan.landmarks > 0, members=plan.members)
     if reason is not None:
         return f"fresh, not as {version}: {reason}", None
     begin = partial(begin_as, earlier=earlier, levels=data.vocabulary, earlier_levels=levels)

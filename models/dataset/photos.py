@@ -67,6 +67,19 @@ class ListingPhotos:
         )
 
 
+def joined(one: ListingPhotos, other: ListingPhotos) -> ListingPhotos:
+    """Return what the photos of both give, those of `one` first."""
+    return ListingPhotos(
+        np.concatenate([one.features, other.features]),
+        np.concatenate([one.readable, other.readable]),
+        np.concatenate([one.sound, other.sound]),
+        one.reasons + other.reasons,
+        one.digests + other.digests,
+        one.faultless + other.faultless,
+        one.hashes + other.hashes,
+    )
+
+
 def look_at_photos(
     listings: Sequence[ListingRow],
     backbone: Backbone,
@@ -118,9 +131,8 @@ def photos_of(
         faultless = [photo for photo in legible if not looks[photo].faults]
         readable[item], sound[item] = bool(legible), bool(faultless)
         if legible:
-            features[item] = np.mean(
-                [looks[photo].features for photo in faultless or legible], axis=0
-            )
+            of_photos = [looks[photo].features for photo in faultless or legible]
+            features[item] = np.stack([each for each in of_photos if each is not None]).mean(axis=0)
         faults = [fault for photo in photos for fault in looks[photo].faults]
         worst = max(faults, key=lambda fault: fault.weight, default=None)
         if worst is not None:

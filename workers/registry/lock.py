@@ -14,8 +14,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4

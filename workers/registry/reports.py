@@ -1,7 +1,7 @@
 """Reports of retrainings and requests for one, which lie in the registry beside the models.
 
-    URL/reports/2026-01-31T120000Z-NAME.json
-    URL/requests/NAME.json
+URL/reports/2026-01-31T120000Z-NAME.json
+URL/requests/NAME.json
 """
 
 import json

@@ -1,7 +1,7 @@
 """The model that answers now: what a challenger follows, and is compared with."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -47,16 +47,16 @@ def champion(announced: Announcements, registry: ModelRegistry) -> Iterator[Cham
     Raises:
         WorkersError: the registry cannot be read now.
     """
-    for event in announced.of(ModelRole.LIVE):
-        try:
-            fetched = registry.fetched(event.uri, manifest_sha256=event.manifest_sha256)
-            with fetched as folder:
-                bundle = read_bundle(folder)
+    with ExitStack() as stack:
+        found = None
+        for event in announced.of(ModelRole.LIVE):
+            try:
+                folder = stack.enter_context(
+                    registry.fetched(event.uri, manifest_sha256=event.manifest_sha256)
+                )
+                found = Champion(event, read_bundle(folder))
                 break
-        except BundleError as error:
-            log.warning("live model passed over", model_version=event.model_version, error=str(error))
-    else:
-        yield None
-        return
-    with registry.fetched(event.uri, manifest_sha256=event.manifest_sha256) as folder:
-        yield Champion(event, read_bundle(folder))
+            except BundleError as error:
+                version = event.model_version
+                log.warning("live model passed over", model_version=version, error=str(error))
+        yield found

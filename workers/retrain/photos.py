@@ -10,6 +10,7 @@ import structlog
 
 from models.dataset.photos import ListingPhotos, photos_of
 from models.dataset.rows import ListingRow
+from models.dataset.splits import Indices
 from models.errors import ModelsError
 from models.extractors.cache import write_whole
 from models.extractors.extraction import extract, looks_of
@@ -38,6 +39,14 @@ class Pictured:
     examples: list[Example]
     listings: list[ListingRow]
     photos: ListingPhotos
+
+    def take(self, items: Indices) -> "Pictured":
+        """Return some of them, by place and in that order."""
+        return Pictured(
+            [self.examples[item] for item in items],
+            [self.listings[item] for item in items],
+            self.photos.take(items),
+        )
 
 
 class PhotoShelf:
