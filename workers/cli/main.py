@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "replay": "Publish a dataset or a recorded log in order of time.",
     "report": "Draw what a model bundle does on a dataset into one page.",
     "reproduce": "Make the paper's tables anew from a dataset.",
+    "retrain": "Learn from outcomes, and publish the model if it is fit to take over.",
     "schemas": "Write the generated contract, or check that it is current.",
     "settings": "Show every setting and its value.",
     "simulate": "Write a dataset of a marketplace with a known price law.",

@@ -236,6 +236,37 @@ class Settings(BaseSettings):
         ge=0, le=0.5,
     )  # fmt: skip
 
+    retrain_window_days: int = _setting(
+        "Learning", "days", 180,
+        "`secondsight retrain` learns from the examples that became known in so many days. Shorter "
+        "follows the market faster, longer knows rare things better.",
+        ge=1, le=3_650,
+    )  # fmt: skip
+    retrain_category_floor: int = _setting(
+        "Learning", "examples", 200,
+        "A category with fewer examples in the window gets its newest older ones, of the three "
+        "windows before, up to so many.",
+        ge=0, le=1_000_000,
+    )  # fmt: skip
+    retrain_interval_days: float = _setting(
+        "Learning", "days", 7.0,
+        "`secondsight retrain --when-due` does nothing before the last one is so old, unless an "
+        "early one was asked for.",
+        gt=0, le=3_650,
+    )  # fmt: skip
+    extractor_refresh_days: float = _setting(
+        "Learning", "days", 90.0,
+        "Age at which tuned image networks are tuned anew. Until then a retraining keeps the "
+        "champion's, whose features are in the cache.",
+        gt=0, le=3_650,
+    )  # fmt: skip
+    retrain_folder: Path | None = _setting(
+        "Learning", "folder", None,
+        "Photos of examples, what they show, and the state of a training that was killed. It may "
+        "be deleted at any time, and costs the photos anew. Default: `secondsight/retrain` in the "
+        "user's cache.",
+    )  # fmt: skip
+
     # Suggestions
     bundle: Path | None = _setting(
         "Suggestions", "folder", None,
