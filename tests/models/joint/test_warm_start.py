@@ -55,8 +55,8 @@ def test_it_says_what_the_earlier_one_says_on_columns_of_its_own(kernel: bool) -
 
     def columns(levels: int) -> torch.Tensor:
         zeros = np.zeros((40, levels - 2), np.float32)
-        parts = [shown, zeros] if rest is None else [rest * 0.5 + (5.5, 0.8), shown, zeros]
-        return torch.from_numpy(np.hstack(parts).astype(np.float32))
+        parts = [] if rest is None else [rest * 0.5 + np.array([5.5, 0.8])]
+        return torch.from_numpy(np.hstack([*parts, shown, zeros]).astype(np.float32))
 
     with torch.inference_mode():
         expected = before_network.of_columns(columns(len(OLD)))
