@@ -25,7 +25,7 @@ from workers.runtime.transaction import TransactionalProducer
 from workers.stats.partials import PartialsFollower
 from workers.stats.processor import StatsProcessor
 from workers.stats.restore import Restorer
-from workers.stats.worker import INPUTS
+from workers.runtime.access import STATS
 
 DEADLINE_S = 60.0
 POISON = b'"t13"'
@@ -80,7 +80,7 @@ def faulty_worker(kafka: str, topic_prefix: str) -> Run:
                 physical=lambda topic: topic_prefix + topic,
                 timeout=10.0,
             ),
-            inputs=INPUTS,
+            inputs=STATS.inputs,
             topic_prefix=topic_prefix,
             dead_letters=DeadLetters(max_ratio=0.5, window=100),
             metrics=LoopMetrics(registry),
