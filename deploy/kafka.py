@@ -29,10 +29,10 @@ def topics() -> list[dict[str, Any]]:
 def users() -> list[dict[str, Any]]:
     """Return a KafkaUser for every worker, for the job that checks the topics, and for KEDA."""
     settings = Settings(**DEPLOYED)
+    compared = {name: {"Describe", "DescribeConfigs"} for name in _ALL_TOPICS}
     return [
         *(_user(name, acls(access, group_of(settings, name))) for name, access in ACCESS.items()),
-        # It compares; Strimzi makes.
-        _user("topics", _on_topics({name: {"Describe", "DescribeConfigs"} for name in _ALL_TOPICS})),
+        _user("topics", _on_topics(compared)),  # Strimzi makes them
         _user("keda", _scaler_acls(settings)),
     ]
 

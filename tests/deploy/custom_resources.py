@@ -120,7 +120,12 @@ SCALED_OBJECT = fields(
         )
     ),
     triggers=many(
-        fields("type metadata", type=TEXT, metadata=TEXTS, authenticationRef=fields("name", name=TEXT))
+        fields(
+            "type metadata",
+            type=TEXT,
+            metadata=TEXTS,
+            authenticationRef=fields("name", name=TEXT),
+        )
     ),
 )
 
@@ -189,11 +194,8 @@ def definitions() -> list[dict[str, Any]]:
 
 def _definition(group: str, version: str, kind: str, plural: str, spec: Schema) -> dict[str, Any]:
     names = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()}
-    schema = {
-        "type": "object",
-        "required": ["spec"],
-        "properties": {"apiVersion": TEXT, "kind": TEXT, "metadata": {"type": "object"}, "spec": spec},
-    }
+    of_all = {"apiVersion": TEXT, "kind": TEXT, "metadata": {"type": "object"}}
+    schema = {"type": "object", "required": ["spec"], "properties": {**of_all, "spec": spec}}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

@@ -1,5 +1,6 @@
 """What kustomize makes of a folder of manifests, and what there is in it."""
 
+import copy
 import os
 import shutil
 import subprocess
@@ -65,9 +66,14 @@ def rendered(folder: Path) -> str:
     return done.stdout
 
 
+@cache
+def _parsed(text: str) -> list[Resource]:
+    return [each for each in yaml.load_all(text, yaml.CSafeLoader) if each is not None]
+
+
 def resources(text: str) -> list[Resource]:
     """Return the resources of a text."""
-    return [each for each in yaml.safe_load_all(text) if each is not None]
+    return copy.deepcopy(_parsed(text))
 
 
 def workloads(of: Sequence[Resource]) -> Iterator[Workload]:

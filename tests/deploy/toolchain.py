@@ -62,7 +62,7 @@ def _build(package: str, program: Path) -> None:
     if go is None:
         raise SystemExit(_NO_GO)
     began = time.monotonic()
-    print(f"building {package} {VERSION} ...", file=sys.stderr, flush=True)
+    _say(f"building {package}, of Kubernetes {VERSION} ...")
     major, minor, _ = VERSION.removeprefix("v").split(".")
     flags = ["-s", "-w"]
     for name, value in {"gitVersion": VERSION, "gitMajor": major, "gitMinor": minor}.items():
@@ -75,7 +75,11 @@ def _build(package: str, program: Path) -> None:
         if done.returncode != 0:
             raise SystemExit(f"{package} could not be built; the lines above say why.")
         output.rename(program)
-    print(f"  {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    _say(f"  {time.monotonic() - began:.0f} s")
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)  # noqa: T201 - progress, for whoever waits
 
 
 if __name__ == "__main__":

@@ -93,4 +93,4 @@ OUTCOMES = Access(
 RETRAIN = Access(name="retrain", follows=(MODELS,), outputs=(MODELS,), sets_aside=False)
 
 ACCESS: Mapping[str, Access] = {each.name: each for each in (STATS, SUGGEST, OUTCOMES, RETRAIN)}
-"""The workers and jobs that use topics, by name. (`secondsight topics` makes them; it uses none.)"""
+"""The workers and jobs that read or write topics, by name."""

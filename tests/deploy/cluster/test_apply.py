@@ -7,33 +7,13 @@ from typing import Any
 import pytest
 
 from tests.deploy.control_plane import ControlPlane, Refused
-from tests.deploy.rendered import (
-    COMPONENTS,
-    K8S,
-    OVERLAYS,
-    Resource,
-    Workload,
-    rendered,
-    resources,
-    with_component,
-    workloads,
-)
+from tests.deploy.rendered import Resource, Workload, resources, workloads
 
 
 @pytest.fixture(scope="module")
 def server(start: Callable[..., ControlPlane]) -> ControlPlane:
     """Without controllers: what an apply leaves is what the server made of it."""
     return start()
-
-
-@pytest.fixture(scope="module", params=(*OVERLAYS, *(f"base+{name}" for name in COMPONENTS)))
-def manifests(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Every overlay, and the base with each component."""
-    base, plus, component = request.param.partition("+")
-    if not plus:
-        return rendered(K8S / "overlays" / base)
-    folder = tmp_path_factory.mktemp(component)
-    return rendered(with_component(folder, component, f"with-{component}"))
 
 
 def versions(objects: list[dict[str, Any]]) -> dict[tuple[str, str], str]:

@@ -106,13 +106,12 @@ def test_a_stats_pod_has_a_volume_of_its_own_and_its_name_as_the_member(
 
 
 def test_no_gpu_pod_is_asked_for_until_somebody_has_one(cluster: ControlPlane) -> None:
-    [deployment] = [
-        each
-        for each in awaited(
-            cluster, "deployments", lambda all_: all("observedGeneration" in x["status"] for x in all_)
-        )
-        if each["metadata"]["name"] == "suggest-gpu"
-    ]
+    [deployment] = awaited(
+        cluster,
+        "deployments",
+        lambda found: "observedGeneration" in found[0]["status"],
+        "--field-selector=metadata.name=suggest-gpu",
+    )
     assert deployment["status"].get("replicas", 0) == 0
 
 

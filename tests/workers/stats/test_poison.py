@@ -15,6 +15,7 @@ from schemas.listing import ListingEnriched
 from schemas.topics import STATS_CHANGELOG, STATS_PARTIALS
 from stats_store.backend.options import RocksDBOptions
 from stats_store.store import PartitionStore
+from workers.runtime.access import STATS
 from workers.runtime.clients import ClientOptions
 from workers.runtime.dead_letters import DeadLetters
 from workers.runtime.loop import TransactionalLoop
@@ -25,7 +26,6 @@ from workers.runtime.transaction import TransactionalProducer
 from workers.stats.partials import PartialsFollower
 from workers.stats.processor import StatsProcessor
 from workers.stats.restore import Restorer
-from workers.runtime.access import STATS
 
 DEADLINE_S = 60.0
 POISON = b'"t13"'
