@@ -5,7 +5,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test k8s-test torture fuzz lint format bench schemas manifests constraints clean
+.PHONY: help demo test k8s-test image-test torture fuzz lint format bench schemas manifests constraints clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -26,6 +26,9 @@ test: $(READY) ## Check the generated contract, then run all tests on a real Kaf
 k8s-test: $(READY) ## Apply the manifests to a real Kubernetes API server, built by Go at first
 	@$(BIN)/python -m tests.deploy.toolchain
 	@$(BIN)/python -m pytest -m cluster tests/deploy $(ARGS)
+
+image-test: $(READY) ## Build the image as root with buildah and run it: 4 minutes, 3 GB
+	@$(BIN)/python -m pytest -m image --timeout 1200 tests/deploy $(ARGS)
 
 torture: $(READY) ## Kill stats workers at every step, then recount everything: KILLS=200 SEED=7
 	@$(BIN)/python -m tests.torture --kills $(or $(KILLS),200) --seed $(or $(SEED),7) $(ARGS)

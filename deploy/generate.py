@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy import certificates, kafka
+from deploy.serving import serving_txt
 from deploy.settings import settings_env
 
 ROOT = Path(__file__).parent
@@ -15,6 +16,7 @@ STRIMZI = "k8s/components/strimzi"
 def files() -> Mapping[str, str]:
     """Return the text of every generated file by its path below deploy/."""
     return {
+        "docker/serving.txt": serving_txt(),
         "k8s/base/settings.env": settings_env(),
         f"{STRIMZI}/topics.yaml": kafka.text_of(kafka.topics()),
         f"{STRIMZI}/users.yaml": kafka.text_of(kafka.users()),

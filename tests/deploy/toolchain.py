@@ -70,7 +70,16 @@ def _build(package: str, program: Path) -> None:
     with tempfile.TemporaryDirectory(dir=program.parent) as aside:
         # What is half built never has the program's name.
         output = Path(aside) / program.name
-        command = [go, "build", "-trimpath", "-ldflags", " ".join(flags), "-o", output, package]
+        command: list[str | Path] = [
+            go,
+            "build",
+            "-trimpath",
+            "-ldflags",
+            " ".join(flags),
+            "-o",
+            output,
+            package,
+        ]
         done = subprocess.run(command, cwd=MODULE, check=False)
         if done.returncode != 0:
             raise SystemExit(f"{package} could not be built; the lines above say why.")
