@@ -24,6 +24,7 @@ from models.extractors.preprocessing import Preprocessing
 from schemas.dataset import LISTING_COLUMNS
 from tests.red_bundle import write_red_bundle
 from workers.local.broker import LocalBroker
+from workers.topics import create_topics
 
 DEADLINE_S = 60.0
 
@@ -173,6 +174,22 @@ def make_topic(kafka: str) -> Callable[..., str]:
         while not listed(admin, name):  # a broker under load tells of it a little later
             assert time.monotonic() < deadline, f"{name} is not listed after {DEADLINE_S} s"
         return name
+
+    return make
+
+
+@pytest.fixture
+def make_contract_topics(kafka: str, topic_prefix: str) -> Callable[[int], None]:
+    """Creates every topic of the contract, with so many partitions; nothing in them expires."""
+
+    def make(partitions: int) -> None:
+        create_topics(
+            {"bootstrap.servers": kafka},
+            prefix=topic_prefix,
+            partitions=partitions,
+            replication_factor=1,
+            keep_all=True,
+        )
 
     return make
 

@@ -1,22 +1,13 @@
 """The benchmark of the outcomes worker: its recount, and a short run on a real broker."""
 
-import json
 import math
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from schemas.sale import ItemSold, SaleReversed
 from schemas.suggestion import PriceSuggested
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT))  # benchmarks are programs, not an installed package
 
 
 def test_the_market_knows_what_has_to_come_of_it() -> None:
@@ -52,19 +43,11 @@ def test_an_error_of_a_score_is_the_log_of_suggested_over_sold() -> None:
     assert log_error(2_000, 1_000) == pytest.approx(math.log(2))
 
 
-def test_a_short_run_loses_and_doubles_nothing() -> None:
-    done = subprocess.run(
-        [
-            *(sys.executable, str(ROOT / "benchmarks" / "outcomes.py"), "--open", "2000"),
-            *("--events", "15000", "--kills", "1", "--rebalances", "1"),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=250,
+def test_a_short_run_loses_and_doubles_nothing(figures_of: Callable[..., dict[str, Any]]) -> None:
+    figures = figures_of(
+        *("outcomes.py", "--open", "2000"),
+        *("--events", "15000", "--kills", "1", "--rebalances", "1"),
     )
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout.splitlines()[-1])
     assert figures["sales"] == 5_000
     assert min(figures["events_per_s"], figures["bare_per_s"], figures["peak_mb"]) > 0
     for name in ("lost", "double", "wrong", "examples_wrong"):

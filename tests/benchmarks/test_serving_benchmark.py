@@ -1,20 +1,11 @@
 """The benchmark of serving: what it refuses, what it makes of its samples, and a short run."""
 
-import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT))  # benchmarks are programs, not an installed package
 
 
 def answer(price: int | None, confidence: float | None = 0.5) -> dict[str, Any]:
@@ -100,22 +91,16 @@ def test_a_swap_is_judged_by_the_slowest_listing_around_it() -> None:
     assert 13.75 <= 13.0 + AFTER_S < 24
 
 
-def test_workers_are_timed_and_killed_on_a_real_broker(red_bundle: Path) -> None:
-    done = subprocess.run(
-        [
-            *(sys.executable, str(ROOT / "benchmarks" / "serving.py")),
-            *("--bundle", str(red_bundle), "--market", "12"),
-            *("--part", "latency", "--load", "20", "--seconds", "2"),
-            *("--part", "swap", "--part", "memory", "--memory-listings", "300"),
-            *("--part", "kills", "--kills", "1"),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=250,
+def test_workers_are_timed_and_killed_on_a_real_broker(
+    red_bundle: Path, figures_of: Callable[..., dict[str, Any]]
+) -> None:
+    figures = figures_of(
+        "serving.py",
+        *("--bundle", str(red_bundle), "--market", "12"),
+        *("--part", "latency", "--load", "20", "--seconds", "2"),
+        *("--part", "swap", "--part", "memory", "--memory-listings", "300"),
+        *("--part", "kills", "--kills", "1"),
     )
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout.splitlines()[-1])
     assert figures["half_load_listings"] == 40
     assert 0 < figures["p50_s_half_load"] <= figures["p99_s_half_load"]
     assert figures["swap_took_s"] > 0

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from workers.cli.main import run
-from workers.topics import create_topics
 
 
 def test_the_committed_log_is_what_the_code_makes(
@@ -23,19 +22,14 @@ def test_the_committed_log_is_what_the_code_makes(
 def test_a_recording_of_the_replay_is_the_log_again(
     kafka: str,
     topic_prefix: str,
+    make_contract_topics: Callable[[int], None],
     day: tuple[str, str],
     log_file: Callable[[str], Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    create_topics(
-        {"bootstrap.servers": kafka},
-        prefix=topic_prefix,
-        partitions=1,
-        replication_factor=1,
-        keep_all=True,
-    )
+    make_contract_topics(1)
     monkeypatch.setenv("SECONDSIGHT_KAFKA_BOOTSTRAP_SERVERS", kafka)
     monkeypatch.setenv("SECONDSIGHT_TOPIC_PREFIX", topic_prefix)
     name, text = day

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from faust.types import TP
@@ -26,13 +27,11 @@ class Client:
         self.position = 0
         self.seeks = 0
         self.takes_commits = True
+        self.sleep = AsyncMock()  # it rests until it is told to stop
         self.meanwhile: Callable[[], None] = lambda: None
 
     def assignment(self) -> set[TP]:
         return self.assigned
-
-    async def sleep(self, seconds: float) -> None:
-        pass
 
     async def seek_to_committed(self) -> None:
         self.seeks += 1

@@ -21,7 +21,6 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from schemas import cloudevents
 from schemas.suggestion import SuggestionScored
 from workers.examples.store import ExampleStore
-from workers.topics import create_topics
 
 if TYPE_CHECKING:
     from tests.workers.outcomes.conftest import Story
@@ -117,18 +116,13 @@ class System:
 def system(
     kafka: str,
     topic_prefix: str,
+    make_contract_topics: Callable[[int], None],
     tmp_path: Path,
     produce: Callable[..., None],
     read_all: Callable[..., list[Message]],
     story: Story,
 ) -> System:
-    create_topics(
-        {"bootstrap.servers": kafka},
-        prefix=topic_prefix,
-        partitions=PARTITIONS,
-        replication_factor=1,
-        keep_all=True,
-    )
+    make_contract_topics(PARTITIONS)
     return System(kafka, topic_prefix, tmp_path, produce, read_all, story)
 
 

@@ -16,7 +16,6 @@ from PIL import Image
 from schemas import cloudevents
 from schemas.partitioner import partition_for
 from schemas.suggestion import PriceSuggested
-from workers.topics import create_topics
 
 if TYPE_CHECKING:
     from tests.workers.suggest.conftest import Scene
@@ -31,19 +30,14 @@ LIVES = (1, 60, 30)
 def test_a_worker_that_is_killed_neither_loses_nor_doubles_an_answer(
     kafka: str,
     topic_prefix: str,
+    make_contract_topics: Callable[[int], None],
     produce: Callable[..., None],
     read_all: Callable[..., list[Message]],
     red_bundle: Path,
     scene: Scene,
     tmp_path: Path,
 ) -> None:
-    create_topics(
-        {"bootstrap.servers": kafka},
-        prefix=topic_prefix,
-        partitions=PARTITIONS,
-        replication_factor=1,
-        keep_all=True,
-    )
+    make_contract_topics(PARTITIONS)
     pixels = np.random.default_rng(1).integers(180, 250, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(pixels).resize((512, 512), Image.Resampling.NEAREST).save(tmp_path / "a.png")
     uri = (tmp_path / "a.png").as_uri()

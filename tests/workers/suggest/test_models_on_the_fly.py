@@ -27,7 +27,6 @@ from tests.workers.suggest.test_worker import (
     listing,
     photo,
 )
-from workers.topics import create_topics
 
 DEADLINE_S = 90.0
 AT_ONCE = 100
@@ -100,14 +99,10 @@ class Flow:
 
 
 @pytest.fixture
-def environment(kafka: str, topic_prefix: str, tmp_path: Path) -> dict[str, str]:
-    create_topics(
-        {"bootstrap.servers": kafka},
-        prefix=topic_prefix,
-        partitions=PARTITIONS,
-        replication_factor=1,
-        keep_all=True,
-    )
+def environment(
+    kafka: str, topic_prefix: str, make_contract_topics: Callable[[int], None], tmp_path: Path
+) -> dict[str, str]:
+    make_contract_topics(PARTITIONS)
     return os.environ | {
         "SECONDSIGHT_KAFKA_BOOTSTRAP_SERVERS": kafka,
         "SECONDSIGHT_TOPIC_PREFIX": topic_prefix,

@@ -90,19 +90,14 @@ def headers_of(message: Message) -> list[tuple[str, bytes | None]]:
 def test_every_listing_in_kafka_gets_one_answer(
     kafka: str,
     topic_prefix: str,
+    make_contract_topics: Callable[[int], None],
     produce: Callable[..., None],
     read_all: Callable[..., list[Message]],
     red_bundle: Path,
     host: PhotoHost,
     tmp_path: Path,
 ) -> None:
-    create_topics(
-        {"bootstrap.servers": kafka},
-        prefix=topic_prefix,
-        partitions=PARTITIONS,
-        replication_factor=1,
-        keep_all=True,
-    )
+    make_contract_topics(PARTITIONS)
     reds = {f"red-{red}": photo(tmp_path / f"{red}.png", red) for red in range(20, 240, 10)}
     with (tmp_path / "230.png").open("ab") as large:
         # one chunk behind the pixels, which no decoder reads
