@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "evaluate": "Measure a model bundle on a dataset.",
     "inspect": "Show what is stored: sold-price statistics.",
     "models": "Announce model bundles to the workers, withdraw them, list them.",
+    "outcomes": "Score suggestions by sales and write training examples.",
     "price": "Price a thing from its photos.",
     "record": "Record topics of a Kafka into a log.",
     "replay": "Publish a dataset or a recorded log in order of time.",

@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     # Every worker
     data_dir: Path = _setting(
         "Workers", "folder", _default_data_dir,
-        "State of the stats worker. Default: "
+        "State of the stats and outcomes workers. Default: "
         "`$XDG_DATA_HOME/secondsight`, else `~/.local/share/secondsight`.",
     )  # fmt: skip
     instance_id: str | None = _setting(
@@ -207,6 +207,25 @@ class Settings(BaseSettings):
         "Learning", "folder or address", None,
         "Where the outcomes worker writes training examples and `secondsight retrain` reads them: "
         "a folder that both see, or `s3://bucket/prefix` (needs the extra `s3`).",
+    )  # fmt: skip
+
+    censor_after_days: int = _setting(
+        "Learning", "days", 60,
+        "A listing that is not sold so many days after it was listed becomes an example without a "
+        "price. Days are those of the events, not the clock's.",
+        ge=1, le=3_650,
+    )  # fmt: skip
+    outcome_memory_days: int = _setting(
+        "Learning", "days", 30,
+        "How many days after that a listing is remembered, so that a late sale or a refund still "
+        "corrects its example. It bounds the state of the outcomes worker.",
+        ge=1, le=3_650,
+    )  # fmt: skip
+    outcomes_flush_ms: int = _setting(
+        "Learning", "ms", 10_000,
+        "How often the outcomes worker writes examples and commits. More: larger Parquet parts, "
+        "and more to read again after a crash.",
+        ge=100, le=600_000,
     )  # fmt: skip
 
     control_share: float = _setting(
@@ -427,7 +446,7 @@ class Settings(BaseSettings):
         kafka_options.check(options)
         return options
 
-    @field_validator("checkpoint_url")
+    @field_validator("checkpoint_url", "examples_url")
     @classmethod
     def _checkpoint_folder(cls, value: str | None) -> str | None:
         return value if value is None or "://" in value else str(_absolute(Path(value)))
