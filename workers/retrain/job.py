@@ -178,6 +178,12 @@ class _Job:
             currency=before.bundle.manifest.currency if before else None,
         )
         self._report("examples", 1, 1)
+        if len(window.sold) < 2 * rules.gate.min_listings:  # no more than half is held apart
+            raise BadDataError(
+                f"{len(window.sold)} of the {len(window.examples)} examples in the window were "
+                f"sold: {2 * rules.gate.min_listings} are needed, to learn from and to judge by. "
+                "Wait, or make the window longer"
+            )
         parts = divide(
             window.examples,
             champion_until=before.listed_until if before else None,
@@ -187,8 +193,9 @@ class _Job:
         about = self._about(window, parts)
         if len(parts.held) < rules.gate.min_listings:
             about["reason"] = (
-                f"nothing was trained: {len(parts.held)} newly sold listings are too few to judge "
-                f"by, {rules.gate.min_listings} are needed"
+                f"{about['parent']} stays, nothing was trained: {len(parts.held)} sold listings "
+                f"that it does not know are too few to judge by, {rules.gate.min_listings} are "
+                "needed"
             )
             return RetrainReport(**about)
         chosen = choose_images(
