@@ -54,9 +54,10 @@ def test_it_says_what_the_earlier_one_says_on_columns_of_its_own(kernel: bool) -
     rest = np.random.default_rng(5).normal(size=(40, 2)).astype(np.float32) if kernel else None
 
     def columns(levels: int) -> torch.Tensor:
-        zeros = np.zeros((40, levels - 2), np.float32)
-        parts = [shown, zeros] if rest is None else [rest * 0.5 + (5.5, 0.8), shown, zeros]
-        return torch.from_numpy(np.hstack(parts).astype(np.float32))
+        found = np.hstack([shown, np.zeros((40, levels - 2))])
+        if rest is not None:
+            found = np.hstack([rest * 0.5 + np.array([5.5, 0.8]), found])
+        return torch.from_numpy(found.astype(np.float32))
 
     with torch.inference_mode():
         expected = before_network.of_columns(columns(len(OLD)))

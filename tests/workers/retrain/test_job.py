@@ -139,7 +139,7 @@ def test_a_refused_challenger_leaves_the_champion_and_a_report(
     none = run(gate=replace(rules.gate, min_listings=100))
     assert (none.published, none.model_version) == (False, None)
     assert none.reason.startswith(f"{first.model_version} stays, nothing was trained: 68 sold")
-    with pytest.raises(BadDataError, match="450 of the 500 examples.*were sold: 460 are needed"):
+    with pytest.raises(BadDataError, match=r"450 of the 500 examples.*were sold: 460 are needed"):
         run(gate=replace(rules.gate, min_listings=230))
 
 
