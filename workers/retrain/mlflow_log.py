@@ -14,8 +14,8 @@ EXPERIMENT = "secondsight"
 def log_to_mlflow(report: RetrainReport, tracking_uri: str) -> str:
     """Write the report of a retraining as a run of the experiment `secondsight`; return its id.
 
-    Metrics are the numbers of the challenger's test part and of the gate's checks, tags say which
-    model it was and what came of it, and the whole report is an artifact.
+    Metrics are the challenger's on what it was judged by, and the numbers of the gate's checks;
+    tags say which model it was and what came of it; the whole report is an artifact.
 
     Args:
         report: of the retraining.
@@ -84,7 +84,7 @@ def _tags(report: RetrainReport) -> dict[str, str]:
 def _metrics(report: RetrainReport) -> Iterator[tuple[str, float]]:
     for name in ("examples", "sold", "learnt", "held", "wall_s"):
         yield name, float(getattr(report, name))
-    yield from _numbers("test", report.metrics)
+    yield from _numbers("held", report.metrics)
     for check in report.checks:
         yield from _numbers(f"gate.{check.name.replace(' ', '_')}", dict(check.figures))
 

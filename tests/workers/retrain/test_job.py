@@ -161,7 +161,7 @@ def test_what_happened_meanwhile_keeps_it_from_publishing(
     folder = Path(places.registry_url)
 
     def at_the_end(stage: str, done: int, total: int) -> None:
-        if (stage, done) != ("test", 1):
+        if not stage.startswith("joint, slower"):
             return
         if meanwhile == "lock lost":
             (folder / "locks" / f"{LOCK}-00000002.json").write_text('{"until": 0}')

@@ -52,8 +52,8 @@ def test_it_is_a_run_with_metrics_tags_and_the_report(
         "learnt": 0,
         "held": 0,
         "wall_s": 12.5,
-        "test.coverage": 0.5,
-        "test.all.male": 0.25,
+        "held.coverage": 0.5,
+        "held.all.male": 0.25,
         "gate.error_of_the_best_50_percent.bound": 0.01,
     }
     assert {"published": "true", "parent": "m1"}.items() <= run.data.tags.items()
