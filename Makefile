@@ -5,14 +5,14 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test torture fuzz lint format bench schemas constraints clean
+.PHONY: help demo test k8s-test image-test torture fuzz lint format bench schemas manifests constraints clean
 
 BIN := .venv/bin
 READY := .venv/.ready
 CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.13 python3)
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | \
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | \
 	  while IFS='|' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
 
 demo: $(READY) ## Run the whole loop on this machine: photos and sales in, prices out
@@ -20,7 +20,15 @@ demo: $(READY) ## Run the whole loop on this machine: photos and sales in, price
 
 test: $(READY) ## Check the generated contract, then run all tests on a real Kafka
 	@$(BIN)/secondsight schemas --check
+	@$(BIN)/python -m deploy.generate --check
 	@$(BIN)/python -m pytest $(ARGS)
+
+k8s-test: $(READY) ## Apply the manifests to a real Kubernetes API server, built by Go at first
+	@$(BIN)/python -m tests.deploy.toolchain
+	@$(BIN)/python -m pytest -m cluster tests/deploy $(ARGS)
+
+image-test: $(READY) ## Build the image as root with buildah and run it: 4 minutes, 3 GB
+	@$(BIN)/python -m pytest -m image --timeout 1200 tests/deploy $(ARGS)
 
 torture: $(READY) ## Kill stats workers at every step, then recount everything: KILLS=200 SEED=7
 	@$(BIN)/python -m tests.torture --kills $(or $(KILLS),200) --seed $(or $(SEED),7) $(ARGS)
@@ -45,6 +53,9 @@ schemas: $(READY) ## Write the JSON Schemas, the AsyncAPI page and docs/settings
 	@$(BIN)/secondsight schemas
 	@$(BIN)/secondsight settings --markdown >docs/settings.md.new
 	@mv docs/settings.md.new docs/settings.md
+
+manifests: $(READY) ## Write what the deployment takes from the code: settings, topics, users, rules
+	@$(BIN)/python -m deploy.generate
 
 constraints: ## Pin the newest versions that fit pyproject.toml
 	@$(call find_python); rm -rf build/constraints; "$$python" -m venv build/constraints

@@ -38,7 +38,7 @@ def settings(
         mark = (
             " " if getattr(effective, name) == field.get_default(call_default_factory=True) else "*"
         )
-        typer.echo(f"{mark} {environment_name(name)}={_written(value)}")
+        typer.echo(f"{mark} {environment_name(name)}={written(value)}")
 
 
 def page() -> str:
@@ -54,7 +54,7 @@ def page() -> str:
                 "| variable | unit | default | meaning |",
                 "|---|---|---|---|",
             ]
-        default = "" if field.default_factory else _written(field.default)
+        default = "" if field.default_factory else written(field.default)
         cells = [
             f"`{environment_name(name)}`",
             " ".join(filter(None, (extra["unit"], _bounds(field)))),
@@ -77,7 +77,7 @@ def _bounds(field: FieldInfo) -> str:
     return f"({low} to {high})" if low and high else ""
 
 
-def _written(value: object) -> str:
+def written(value: object) -> str:
     """Write a value as its environment variable would hold it."""
     if value is None:
         return ""

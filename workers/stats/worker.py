@@ -8,17 +8,12 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from schemas.topics import (
-    LISTING_CREATED,
-    LISTING_ENRICHED,
-    STATS_CHANGELOG,
-    STATS_PARTIALS,
-    TRANSACTIONS,
-)
+from schemas.topics import STATS_CHANGELOG, STATS_PARTIALS
 from stats_store.backend.options import RocksDBOptions
 from stats_store.errors import StatsStoreError
 from stats_store.rules import Rules
 from stats_store.store import PartitionStore
+from workers.runtime.access import STATS
 from workers.runtime.cluster import co_partitions, high_watermarks, topic_name_for_ever
 from workers.runtime.metrics import RoutingMetrics, StatsMetrics, new_registry
 from workers.runtime.routing import SellerRouter
@@ -34,10 +29,6 @@ from workers.stats.queries import PREFIX, Queries
 from workers.stats.readers import OwnStores
 from workers.stats.restore import Restorer
 from workers.stats.standby import Standby
-
-INPUTS = (TRANSACTIONS, LISTING_CREATED)
-OUTPUTS = (LISTING_ENRICHED, STATS_CHANGELOG, STATS_PARTIALS)
-
 
 # Python looks for cycles after every 700 objects made, which takes the processor 14 % of its wall
 # time. There are none: 10 or 11 objects a record go with its batch, and twice that is never
@@ -56,7 +47,7 @@ def run_stats(settings: Settings) -> None:
     collect_seldom(settings.batch_max_records)
     options = client_options(settings)
     partitions = co_partitions(
-        options.common(), [settings.topic(name) for name in (*INPUTS, *OUTPUTS)]
+        options.common(), [settings.topic(name) for name in (*STATS.inputs, *STATS.outputs)]
     )
     registry: CollectorRegistry = new_registry()
     metrics = StatsMetrics(registry)
@@ -115,8 +106,8 @@ def run_stats(settings: Settings) -> None:
         partials=partials,
         owners=Owners(
             options.common(),
-            group=group_of(settings, "stats"),
-            topic=settings.topic(INPUTS[0]),
+            group=group_of(settings, STATS.name),
+            topic=settings.topic(STATS.inputs[0]),
         ),
         partitions=partitions,
         address=settings.advertised_address,
@@ -150,8 +141,8 @@ def run_stats(settings: Settings) -> None:
                 max_future=settings.max_future_ms / 1000,
                 partials_interval=settings.partials_interval_ms / 1000,
             ),
-            name="stats",
-            inputs=INPUTS,
+            name=STATS.name,
+            inputs=STATS.inputs,
             settings=settings,
             registry=registry,
             batch_max_records=settings.batch_max_records,

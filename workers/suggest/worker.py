@@ -14,16 +14,11 @@ from models.images.limits import ImageLimits
 from models.pricer import Pricer
 from models.trial import try_out
 from schemas.model import ModelPublished, ModelRole
-from schemas.topics import (
-    LISTING_ENRICHED,
-    MODELS,
-    PRICE_SHADOW,
-    PRICE_SUGGESTED,
-    REUPLOAD_REQUESTED,
-)
+from schemas.topics import MODELS
 from stats_store.errors import StatsStoreError
 from workers.errors import ConfigurationError
 from workers.registry.storage import ModelRegistry
+from workers.runtime.access import SUGGEST
 from workers.runtime.clients import ClientOptions
 from workers.runtime.cluster import co_partitions
 from workers.runtime.dead_letters import dead_letter
@@ -70,7 +65,7 @@ def run_suggest(settings: Settings) -> None:
     hints = load_hints(settings.hint_language, settings.hint_folder)
     device = choose_device(settings.suggest_device)
     options = client_options(settings)
-    topics = (LISTING_ENRICHED, PRICE_SUGGESTED, REUPLOAD_REQUESTED, PRICE_SHADOW)
+    topics = (*SUGGEST.inputs, *SUGGEST.outputs)
     partitions = co_partitions(options.common(), map(settings.topic, topics))
     registry = new_registry()
     metrics = SuggestMetrics(registry)
@@ -87,8 +82,8 @@ def run_suggest(settings: Settings) -> None:
         )
         run_worker(
             processor,
-            name="suggest",
-            inputs=[LISTING_ENRICHED],
+            name=SUGGEST.name,
+            inputs=SUGGEST.inputs,
             settings=settings,
             registry=registry,
             batch_max_records=settings.suggest_batch_max_records,

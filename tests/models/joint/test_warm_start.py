@@ -54,10 +54,9 @@ def test_it_says_what_the_earlier_one_says_on_columns_of_its_own(kernel: bool) -
     rest = np.random.default_rng(5).normal(size=(40, 2)).astype(np.float32) if kernel else None
 
     def columns(levels: int) -> torch.Tensor:
-        found = np.hstack([shown, np.zeros((40, levels - 2))])
-        if rest is not None:
-            found = np.hstack([rest * 0.5 + np.array([5.5, 0.8]), found])
-        return torch.from_numpy(found.astype(np.float32))
+        zeros = np.zeros((40, levels - 2), np.float32)
+        parts = [] if rest is None else [rest * 0.5 + np.array([5.5, 0.8])]
+        return torch.from_numpy(np.hstack([*parts, shown, zeros]).astype(np.float32))
 
     with torch.inference_mode():
         expected = before_network.of_columns(columns(len(OLD)))

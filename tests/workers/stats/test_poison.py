@@ -15,6 +15,7 @@ from schemas.listing import ListingEnriched
 from schemas.topics import STATS_CHANGELOG, STATS_PARTIALS
 from stats_store.backend.options import RocksDBOptions
 from stats_store.store import PartitionStore
+from workers.runtime.access import STATS
 from workers.runtime.clients import ClientOptions
 from workers.runtime.dead_letters import DeadLetters
 from workers.runtime.loop import TransactionalLoop
@@ -25,7 +26,6 @@ from workers.runtime.transaction import TransactionalProducer
 from workers.stats.partials import PartialsFollower
 from workers.stats.processor import StatsProcessor
 from workers.stats.restore import Restorer
-from workers.stats.worker import INPUTS
 
 DEADLINE_S = 60.0
 POISON = b'"t13"'
@@ -80,7 +80,7 @@ def faulty_worker(kafka: str, topic_prefix: str) -> Run:
                 physical=lambda topic: topic_prefix + topic,
                 timeout=10.0,
             ),
-            inputs=INPUTS,
+            inputs=STATS.inputs,
             topic_prefix=topic_prefix,
             dead_letters=DeadLetters(max_ratio=0.5, window=100),
             metrics=LoopMetrics(registry),
