@@ -1,7 +1,7 @@
 """A whole retraining of 50,000 examples whose photos were looked at before, against ten minutes.
 
 Made examples of 180 days: a latent of 32 numbers a listing makes both its photo's 1960 features (as
-many as lite2 has) and its price, beside its category and the season. What training takes of a photo
+many as lite2 has) and its price, beside its category. What training takes of a photo
 lies in the cache, as after any earlier retraining, and no photo can be fetched: one that were
 decoded would end the run. Not in the time: making all that, and the champion, which is trained by a
 first retraining a week earlier on a part of the examples. In the time: everything that `secondsight
@@ -90,8 +90,7 @@ def make(count: int, looks: LookCache, seed: int) -> list[Example]:
         looks.put(MadeBackbone.fingerprint, digest, look)
         listed = START + timedelta(days=DAYS * number / count)
         category = int(rng.integers(CATEGORIES))
-        season = 0.15 * np.sin(2 * np.pi * number / count)
-        log_price = level[category] + latent @ weights + season + rng.normal() * 0.25
+        log_price = level[category] + latent @ weights + rng.normal() * 0.25
         found.append(_example(number, digest, listed, category, level[category], log_price, rng))
     return found
 

@@ -1,5 +1,6 @@
 """From prepared listings to a whole bundle beside its image networks: heads, ranges, measures."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from models.bundle.manifest import (
     Source,
     statistics_schema_sha256,
 )
+from models.dataset.photos import ListingPhotos
+from models.dataset.rows import ListingRow
 from models.evaluation.metrics import measure
 from models.evaluation.prediction import predict
 from models.head_training import (
@@ -29,6 +32,7 @@ from models.joint.losses import ThresholdLoss
 from models.joint.trainer import Plan
 from models.pricer import Pricer
 from models.training_data import TrainingData
+from schemas.statistics import Statistics
 
 
 def assemble_bundle(
@@ -61,7 +65,7 @@ def assemble_bundle(
         report: told of progress.
 
     Returns:
-        The manifest as written, with the metrics of the test part.
+        The manifest as written, with the metrics of the test part, if there is one.
 
     Raises:
         TrainingError: training came to no good end.
@@ -113,31 +117,46 @@ def assemble_bundle(
             files={},
         ),
     )
-    report("test", 0, 1)
-    metrics = _test(Pricer.load(folder), data)
-    if images.tasks:
-        metrics["tasks"] = dict(images.tasks)
-    report("test", 1, 1)
+    part = data.split.test
+    metrics: dict[str, JsonValue] = {"tasks": dict(images.tasks)} if images.tasks else {}
+    if len(part):
+        report("test", 0, 1)
+        metrics |= measured(
+            Pricer.load(folder),
+            [data.listings[item] for item in part],
+            data.photos.take(part),
+            [data.statistics[item] for item in part],
+        )
+        report("test", 1, 1)
     return write_manifest(folder, manifest.model_copy(update={"metrics": metrics}))
 
 
-def _test(pricer: Pricer, data: TrainingData) -> dict[str, JsonValue]:
-    """Measure the test part with the bundle as it will be loaded."""
-    part = data.split.test
-    listings = [data.listings[item] for item in part]
-    statistics = [data.statistics[item] for item in part]
-    predictions = predict(pricer, listings, data.photos.take(part), statistics)
+def measured(
+    pricer: Pricer,
+    listings: Sequence[ListingRow],
+    photos: ListingPhotos,
+    statistics: Sequence[Statistics],
+) -> dict[str, JsonValue]:
+    """Measure a bundle, as it will be loaded, on listings that it has not seen.
+
+    Args:
+        pricer: the bundle.
+        listings: `[N]`; those without a rational price count for the coverage.
+        photos: what was found in their photos by the bundle's image networks.
+        statistics: `[N]`, as serving would have sent them.
+    """
+    manifest = pricer.bundle.manifest
     sold = [
         row.price_minor
-        if row.currency == data.currency and data.limits.contain(row.price_minor)
+        if row.currency == manifest.currency and manifest.price_limits.contain(row.price_minor)
         else None
         for row in listings
     ]
     found: dict[str, JsonValue] = measure(
-        predictions,
+        predict(pricer, listings, photos, statistics),
         sold,
         nominal=pricer.range_probability,
-        epsilon=pricer.bundle.manifest.confidence.epsilon,
+        epsilon=manifest.confidence.epsilon,
         categories=[row.category for row in listings],
     ).model_dump(mode="json")
     return found

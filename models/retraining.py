@@ -72,7 +72,8 @@ def retrain_bundle(
         report: told of progress.
 
     Returns:
-        The manifest as written, with the metrics of the test part and a lineage without verdict.
+        The manifest as written, with a lineage without verdict, and without metrics: it is
+        measured on what is judged by, see `with_verdict`. No listing is set aside for a test.
 
     Raises:
         DatasetError: there is too little to learn from.
@@ -81,7 +82,9 @@ def retrain_bundle(
     """
     with new_bundle_folder(out) as folder:
         images.copy_to(folder)
-        data = prepare_training(dataset, dataset.listings, photos, seed=seed, served=served)
+        data = prepare_training(
+            dataset, dataset.listings, photos, seed=seed, served=served, test_share=0.0
+        )
         plan = plan or quick_plan(len(data.train))
         began_as, begin = _beginning(data, images, origin.parent, plan)
         manifest = assemble_bundle(
@@ -110,16 +113,19 @@ def retrain_bundle(
     return manifest
 
 
-def with_verdict(folder: Path, verdict: dict[str, JsonValue]) -> Manifest:
-    """Write the gate's verdict into a bundle; its version changes with it.
+def with_verdict(
+    folder: Path, verdict: dict[str, JsonValue], metrics: dict[str, JsonValue]
+) -> Manifest:
+    """Write the gate's verdict and what it measured into a bundle; its version changes with it.
 
     Raises:
-        BundleError: the folder is no whole bundle, or one without lineage.
+        BundleError: the folder is no whole bundle.
     """
     manifest = read_bundle(folder).manifest
     assert manifest.lineage is not None  # noqa: S101 - of `retrain_bundle`
     lineage = manifest.lineage.model_copy(update={"verdict": verdict})
-    return write_manifest(folder, manifest.model_copy(update={"lineage": lineage}))
+    changed = {"lineage": lineage, "metrics": manifest.metrics | metrics}
+    return write_manifest(folder, manifest.model_copy(update=changed))
 
 
 def warm_start_obstacle(data: TrainingData, images: ImageNetworks, parent: Manifest) -> str | None:

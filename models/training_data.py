@@ -11,7 +11,7 @@ from models.bundle.snapshot import SalesSnapshot
 from models.dataset.cleaning import PriceCut, PriceLimits, rational_limits
 from models.dataset.photos import ListingPhotos
 from models.dataset.rows import Dataset, ListingRow
-from models.dataset.splits import Indices, Split, has_times, split_listings
+from models.dataset.splits import TEST_SHARE, Indices, Split, has_times, split_listings
 from models.dataset.statistics import (
     KnownSale,
     SalesHistograms,
@@ -129,6 +129,7 @@ def prepare_training(
     *,
     seed: int,
     served: ServedStatistics | None = None,
+    test_share: float = TEST_SHARE,
 ) -> TrainingData:
     """Split, clean and describe listings.
 
@@ -139,6 +140,7 @@ def prepare_training(
         seed: of the random split and folds.
         served: statistics as the listings were served with; then the dataset's sales play no
             part.
+        test_share: of the listings, to measure with; 0 where others are kept apart for that.
 
     Raises:
         DatasetError: there is too little to learn from; the message says what.
@@ -151,7 +153,7 @@ def prepare_training(
             f"{dataset.folder}: image features are not finite: the weights of the image network "
             "or the cached features are damaged"
         )
-    split = split_listings(listings, photos.keys(), seed=seed)
+    split = split_listings(listings, photos.keys(), seed=seed, test_share=test_share)
     prices = [row.price_minor if row.currency == currency else None for row in listings]
     of_training = [price for item in split.train if (price := prices[item]) is not None]
     if not any(of_training):

@@ -16,7 +16,7 @@ class Lineage(BaseModel):
         made_at: when its training began.
         trained_until: when the latest listing of its training part was listed.
         listed_until: when the latest listing that it knows of at all was listed: its validation
-            and test parts are in it, what it was judged on is not.
+            part is in it, what it was judged on is not.
         extractors_trained_at: when its image networks were trained, or taken as pretrained.
         began_as: what the heads began as: the parent's, or why they did not.
         verdict: of the champion gate.

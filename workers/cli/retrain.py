@@ -25,6 +25,7 @@ from workers.retrain.due import due
 from workers.retrain.images import Extractors
 from workers.retrain.job import Places, Rules
 from workers.retrain.job import retrain as run_retraining
+from workers.retrain.mlflow_log import check_mlflow, log_to_mlflow
 from workers.retrain.photos import PhotoShelf
 from workers.runtime.service import client_options
 from workers.runtime.settings import Settings
@@ -82,6 +83,8 @@ def retrain(
             typer.echo(json.dumps({"due": False}) if as_json else "no retraining is due")
             return
         typer.echo(f"due: {why}", err=True)
+    if settings.mlflow_tracking_uri is not None:
+        check_mlflow(settings.mlflow_tracking_uri)
     # SIGTERM ends it as an error would: the lock is given back, and nothing is half published
     signal.signal(signal.SIGTERM, _ended)
     objective = None if rule is None else Objective(rule=rule, delta=delta, epsilon=epsilon)
@@ -118,6 +121,8 @@ def retrain(
             now=now,
             report=stages,
         )
+    if settings.mlflow_tracking_uri is not None:
+        log_to_mlflow(found, settings.mlflow_tracking_uri)
     typer.echo(json.dumps(found.line()) if as_json else found.for_people())
 
 

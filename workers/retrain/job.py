@@ -13,6 +13,7 @@ import structlog
 from pydantic import JsonValue
 
 from models.anchoring import Anchoring, anchoring
+from models.assembly import measured
 from models.bundle.manifest import Manifest, RuleName
 from models.dataset.rows import Dataset
 from models.gate.rules import GateRules
@@ -178,6 +179,12 @@ class _Job:
             currency=before.bundle.manifest.currency if before else None,
         )
         self._report("examples", 1, 1)
+        if len(window.sold) < 2 * rules.gate.min_listings:  # no more than half is held apart
+            raise BadDataError(
+                f"{len(window.sold)} of the {len(window.examples)} examples in the window were "
+                f"sold: {2 * rules.gate.min_listings} are needed, to learn from and to judge by. "
+                "Wait, or make the window longer"
+            )
         parts = divide(
             window.examples,
             champion_until=before.listed_until if before else None,
@@ -187,8 +194,9 @@ class _Job:
         about = self._about(window, parts)
         if len(parts.held) < rules.gate.min_listings:
             about["reason"] = (
-                f"nothing was trained: {len(parts.held)} newly sold listings are too few to judge "
-                f"by, {rules.gate.min_listings} are needed"
+                f"{about['parent']} stays, nothing was trained: {len(parts.held)} sold listings "
+                f"that it does not know are too few to judge by, {rules.gate.min_listings} are "
+                "needed"
             )
             return RetrainReport(**about)
         chosen = choose_images(
@@ -205,9 +213,10 @@ class _Job:
         seen, held = (self._look(part, chosen.images) for part in (parts.learnt, parts.held))
         manifest = self._train(window, seen, chosen)
         held = held.take(judgeable(held, seen, manifest.price_limits))
-        held, verdict = self._judge(held, manifest)
+        held, verdict, metrics = self._judge(held, manifest)
         says: dict[str, JsonValue] = {check.name: check.says for check in verdict.checks}
-        manifest = with_verdict(self.bundle, {"publish": verdict.publish, "checks": says})
+        about_verdict: dict[str, JsonValue] = {"publish": verdict.publish, "checks": says}
+        manifest = with_verdict(self.bundle, about_verdict, metrics)
         assert manifest.lineage is not None  # noqa: S101 - of `retrain_bundle`
         about |= {
             "published": verdict.publish,
@@ -285,8 +294,10 @@ class _Job:
             report=self._report,
         )
 
-    def _judge(self, held: Pictured, manifest: Manifest) -> tuple[Pictured, Verdict]:
-        """Return the verdict, and what it rests on."""
+    def _judge(
+        self, held: Pictured, manifest: Manifest
+    ) -> tuple[Pictured, Verdict, dict[str, JsonValue]]:
+        """Return what is judged by, the verdict, and the challenger's metrics."""
         of_champion = None
         if self._before is not None:
             # where its image networks are the challenger's, every look is in the cache
@@ -295,15 +306,17 @@ class _Job:
             places = [at for at, each in enumerate(held.examples) if each.listing_id in had]
             held = held.take(np.array(places, np.int64))
             of_champion = answers_of(Pricer(self._before.bundle), same)
+        challenger = Pricer.load(self.bundle)
         verdict = verdict_on(
-            answers_of(Pricer.load(self.bundle), held),
+            answers_of(challenger, held),
             of_champion,
             held.examples,
             manifest,
             rules=self._rules.gate,
             seed=self._rules.seed,
         )
-        return held, verdict
+        statistics = [example.statistics for example in held.examples]
+        return held, verdict, measured(challenger, held.listings, held.photos, statistics)
 
 
 def window_anchoring(examples: Sequence[Example], *, seed: int) -> Anchoring:

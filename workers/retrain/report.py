@@ -45,7 +45,7 @@ class RetrainReport(BaseModel):
         began_as: what the heads began as.
         anchoring: what suggestions do to prices.
         checks: of the gate.
-        metrics: of the challenger's test part.
+        metrics: of the challenger, on what it was judged by.
         code: version of the program.
         wall_s: seconds that all of it took.
     """

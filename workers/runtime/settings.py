@@ -266,6 +266,11 @@ class Settings(BaseSettings):
         "be deleted at any time, and costs the photos anew. Default: `secondsight/retrain` in the "
         "user's cache.",
     )  # fmt: skip
+    mlflow_tracking_uri: str | None = _setting(
+        "Learning", "address", None,
+        "Each retraining is logged as a run of the experiment `secondsight` of this MLflow server "
+        "(needs the extra `mlflow`). Not set: none is.",
+    )  # fmt: skip
 
     # Suggestions
     bundle: Path | None = _setting(

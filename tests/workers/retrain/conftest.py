@@ -27,7 +27,7 @@ from workers.suggest.web import WebPhotos
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PLAN = Plan(
-    epochs=(25, 5, 8, 2),
+    epochs=(14, 3, 6, 2),
     batch_size=32,
     dropout=0.1,
     weight_decay=0.01,
@@ -127,25 +127,19 @@ def fetcher_below(folder: Path) -> Fetcher:
     return Fetcher(FileRoots([folder], max_bytes=1 << 20), web)
 
 
-@pytest.fixture
-def places(
-    shop: Shop, kafka: str, topic_prefix: str, make_topic: Callable[..., str], tmp_path: Path
-) -> Places:
-    """An empty registry, an empty topic, and a store with the examples of the shop."""
-    store = ExampleStore(str(tmp_path / "examples"))
-    store.append(shop.examples)
+def places_in(folder: Path, photos: Path, kafka: str, topic: str) -> Places:
+    """Where a retraining of a test reads and writes."""
     return Places(
-        examples=store,
-        registry_url=str(tmp_path / "registry"),
-        shelf=PhotoShelf(tmp_path / "shelf", lambda: fetcher_below(shop.folder)),
-        folder=tmp_path / "state",
+        examples=ExampleStore(str(folder / "examples")),
+        registry_url=str(folder / "registry"),
+        shelf=PhotoShelf(folder / "shelf", lambda: fetcher_below(photos)),
+        folder=folder / "state",
         options=ClientOptions(bootstrap_servers=kafka),
-        topic=make_topic(f"{topic_prefix}models", config={"cleanup.policy": "compact"}),
+        topic=topic,
     )
 
 
-@pytest.fixture
-def rules(colour_backbone: Any) -> Rules:
+def rules_for(backbone: Any) -> Rules:
     """Rules for hundreds of listings: a gate that is content with few, and wide margins."""
     return Rules(
         days=180,
@@ -157,7 +151,7 @@ def rules(colour_backbone: Any) -> Rules:
             backbone="colours",
             tuning=None,
             refresh=timedelta(days=90),
-            named=lambda _: colour_backbone,
+            named=lambda _: backbone,
         ),
         gate=GateRules(
             min_listings=40,
@@ -169,3 +163,19 @@ def rules(colour_backbone: Any) -> Rules:
         ),
         plan=PLAN,
     )
+
+
+@pytest.fixture
+def places(
+    shop: Shop, kafka: str, topic_prefix: str, make_topic: Callable[..., str], tmp_path: Path
+) -> Places:
+    """An empty registry, an empty topic, and a store with the examples of the shop."""
+    topic = make_topic(f"{topic_prefix}models", config={"cleanup.policy": "compact"})
+    found = places_in(tmp_path, shop.folder, kafka, topic)
+    found.examples.append(shop.examples)
+    return found
+
+
+@pytest.fixture
+def rules(colour_backbone: Any) -> Rules:
+    return rules_for(colour_backbone)
