@@ -25,8 +25,7 @@ mount -o remount,ro,bind "$root"
 mount -t tmpfs -o size=64m,mode=1777 tmp "$root/tmp"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
-exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all \
-  chroot --userspec="$USER_OF_IMAGE" "$root" "$@"
+exec setpriv --no-new-privs chroot --userspec="$USER_OF_IMAGE" "$root" "$@"
 """
 
 
@@ -46,7 +45,8 @@ class Image:
 
     def run(self, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run a command as a container would, as the user of the image, with a read-only root."""
-        told = [*self.config["Env"], *(f"{name}={value}" for name, value in environment.items())]
+        told = (f"{name}={value}" for name, value in environment.items())
+        whole = ["env", "-i", *self.config["Env"], *told, *command]
         return subprocess.run(
             [
                 "unshare",
