@@ -199,12 +199,14 @@ def _burning(objective: Objective) -> Iterator[dict[str, Any]]:
         limit = f"{burn * objective.budget:g}"
         both = f"{objective.record}:{long} > {limit} and {objective.record}:{short} > {limit}"
         summary = f"{objective.summary}: {burn:g} times more often than is allowed"
-        yield _alert(objective.name + speed, both, "2m", severity, summary)
+        yield _alert(objective.name, both, "2m", severity, summary, speed=speed)
 
 
-def _alert(name: str, expression: str, lasting: str, severity: str, summary: str) -> dict[str, Any]:
+def _alert(
+    name: str, expression: str, lasting: str, severity: str, summary: str, *, speed: str = ""
+) -> dict[str, Any]:
     return {
-        "alert": f"Secondsight{name}",
+        "alert": f"Secondsight{name}{speed}",
         "expr": expression,
         "for": lasting,
         "labels": {"severity": severity},

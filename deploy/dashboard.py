@@ -77,7 +77,7 @@ ROWS: Mapping[str, Panels] = {
             "cps",
             {
                 "price": "sum(rate(secondsight_suggestions_total[1m]))",
-                "photo asked for, {{reason}}": "sum by (reason) (rate(secondsight_reuploads_total[1m]))",
+                "photo: {{reason}}": "sum by (reason) (rate(secondsight_reuploads_total[1m]))",
             },
         ),
         (

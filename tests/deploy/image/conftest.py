@@ -48,19 +48,7 @@ class Image:
         told = (f"{name}={value}" for name, value in environment.items())
         whole = ["env", "-i", *self.config["Env"], *told, *command]
         return subprocess.run(
-            [
-                "unshare",
-                "--mount",
-                "sh",
-                "-euc",
-                _JAIL,
-                "sh",
-                self.root,
-                "env",
-                "-i",
-                *told,
-                *command,
-            ],
+            ["unshare", "--mount", "sh", "-euc", _JAIL, "sh", self.root, *whole],
             env={**os.environ, "USER_OF_IMAGE": self.config["User"]},
             capture_output=True,
             text=True,
