@@ -50,9 +50,6 @@ def acls(access: Access, group: str) -> list[dict[str, Any]]:
         found.append(_acl("group", group, {"Describe", "Read"}))
     if access.transactional:
         found.append(_acl("transactionalId", own, {"Describe", "Write"}, prefix=True))
-    if access.keeps_tables:
-        made = {"Create", "Describe", "DescribeConfigs", "Read", "Write"}
-        found.append(_acl("topic", own, made, prefix=True))
     return found
 
 

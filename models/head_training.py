@@ -21,6 +21,9 @@ from stats_store.features import STATISTICS_WIDTH
 Report = Callable[[str, int, int], None]
 """Told of progress: name of the stage, steps done, steps in all."""
 
+Begin = Callable[[JointNetwork], None]
+"""Sets what networks, whose scaling is fitted, begin as: see `models.joint.warm_start`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
@@ -111,9 +114,12 @@ def train_heads(
     seed: int,
     report: Report,
     *,
+    begin: Begin | None = None,
     checkpoint: Path | None = None,
 ) -> TrainedHeads:
     """Train the joint networks on the training part.
+
+    `begin` is given the networks with their scaling fitted, and may set what they begin as.
 
     The kernel is fitted on the validation part too: each group of listings left out, its answers
     are as honest there as on the test part. A training that was killed goes on from `checkpoint`,
@@ -142,6 +148,8 @@ def train_heads(
         statistics=STATISTICS_WIDTH,
         levels=len(data.vocabulary),
     )
+    if begin is not None:
+        begin(network)
     train_joint(
         network,
         torch.from_numpy(inputs),

@@ -72,6 +72,21 @@ class TrainingData:
     window: DataWindow | None
 
 
+@dataclass(frozen=True, slots=True)
+class ServedStatistics:
+    """Statistics that were recorded when listings were served; they are never computed anew.
+
+    Attributes:
+        statistics: `[N]`, of each listing.
+        snapshot: histograms of what was sold, for the bundle.
+        window: from the first listing or sale to the last.
+    """
+
+    statistics: Sequence[Statistics]
+    snapshot: SalesSnapshot
+    window: DataWindow
+
+
 def check_prices(dataset: Dataset, listings: Sequence[ListingRow]) -> str:
     """Return the currency of a dataset's prices; asked before any photo is looked at.
 
@@ -113,6 +128,7 @@ def prepare_training(
     photos: ListingPhotos,
     *,
     seed: int,
+    served: ServedStatistics | None = None,
 ) -> TrainingData:
     """Split, clean and describe listings.
 
@@ -121,6 +137,8 @@ def prepare_training(
         listings: those to use, of the dataset.
         photos: what was found in their photos.
         seed: of the random split and folds.
+        served: statistics as the listings were served with; then the dataset's sales play no
+            part.
 
     Raises:
         DatasetError: there is too little to learn from; the message says what.
@@ -155,10 +173,15 @@ def prepare_training(
             "nothing to learn"
         )
 
-    sales = known_sales(dataset, currency)
-    statistics, snapshot, counted, window = _statistics(
-        listings, sales, split.train, split.groups, currency, seed
-    )
+    if served is not None:
+        statistics, snapshot = list(served.statistics), served.snapshot
+        counted = snapshot.overall.count
+        window: DataWindow | None = served.window
+    else:
+        sales = known_sales(dataset, currency)
+        statistics, snapshot, counted, window = _statistics(
+            listings, sales, split.train, split.groups, currency, seed
+        )
     categories = [row.category for row in listings]
     vocabulary = category_vocabulary(categories[item] for item in train)
     rows = input_rows(photos.features, statistics, categories, vocabulary)

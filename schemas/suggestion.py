@@ -82,7 +82,7 @@ class ReuploadRequested(Event):
 
 
 class SuggestionScored(Event):
-    """A suggestion beside what the thing then sold for."""
+    """A suggestion beside what the thing then sold for; a refund does not change it."""
 
     event_type: ClassVar[str] = "suggestion.scored"
 
@@ -103,3 +103,6 @@ class SuggestionScored(Event):
     days_to_sale: Annotated[float, Field(ge=0.0)]
     model_version: Id
     sold_at: UtcTime
+    control: bool | None = Field(
+        default=None, description="true where the suggestion was held back by lot"
+    )

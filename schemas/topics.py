@@ -20,6 +20,7 @@ SUGGESTION_SCORED = "suggestion.scored"
 MODELS = "models"
 STATS_CHANGELOG = "stats.changelog"
 STATS_PARTIALS = "stats.partials"
+OUTCOMES_CHANGELOG = "outcomes.changelog"
 
 FOREVER = -1
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -141,6 +142,7 @@ _TOPICS = (
         events=(PriceSuggested, ReuploadRequested),
         co_partitioned=True,
         retention_ms=30 * _DAY_MS,  # as the answers that it is compared with
+        dead_letters=True,
     ),
     TopicSpec(
         name=SUGGESTION_SCORED,
@@ -175,6 +177,16 @@ _TOPICS = (
         name=STATS_PARTIALS,
         description="each partition's part of the category and global statistics",
         key="scope key (binary); the partition is set by the writer",
+        events=(),
+        co_partitioned=True,
+        retention_ms=FOREVER,
+        compacted=True,
+        extra=_COMPACTED,
+    ),
+    TopicSpec(
+        name=OUTCOMES_CHANGELOG,
+        description="what the outcomes worker knows of listings, from which its table is restored",
+        key="fact key (binary); the partition is set by the writer",
         events=(),
         co_partitioned=True,
         retention_ms=FOREVER,

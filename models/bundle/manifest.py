@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from models.bundle.lineage import Lineage
 from models.dataset.cleaning import PriceLimits
 from models.extractors.preprocessing import Preprocessing
 from models.joint.confidence import Confidence
@@ -104,7 +105,10 @@ class Source(_Part):
 
 
 class Manifest(_Part):
-    """The content of `bundle.json`. `files` has the SHA-256 of every other file of the bundle."""
+    """The content of `bundle.json`. `files` has the SHA-256 of every other file of the bundle.
+
+    `lineage` is of bundles that `secondsight retrain` made.
+    """
 
     format_version: Literal[2] = FORMAT_VERSION
     model_version: Annotated[str, Field(max_length=128)]
@@ -122,6 +126,7 @@ class Manifest(_Part):
     source: Source
     training: dict[str, JsonValue]
     metrics: dict[str, JsonValue]
+    lineage: Lineage | None = None
     files: dict[FileName, Sha256]
 
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from models.dataset.near_duplicates import look_alikes
 from models.dataset.rows import ListingRow
 from models.extractors.cache import FeatureCache
-from models.extractors.extraction import extract
+from models.extractors.extraction import extract, looks_of
+from models.extractors.looks import Look
 from models.extractors.protocol import Backbone, Extractor, Features
 from schemas.suggestion import ReuploadReason
 
@@ -66,6 +67,19 @@ class ListingPhotos:
         )
 
 
+def joined(one: ListingPhotos, other: ListingPhotos) -> ListingPhotos:
+    """Return what the photos of both give, those of `one` first."""
+    return ListingPhotos(
+        np.concatenate([one.features, other.features]),
+        np.concatenate([one.readable, other.readable]),
+        np.concatenate([one.sound, other.sound]),
+        one.reasons + other.reasons,
+        one.digests + other.digests,
+        one.faultless + other.faultless,
+        one.hashes + other.hashes,
+    )
+
+
 def look_at_photos(
     listings: Sequence[ListingRow],
     backbone: Backbone,
@@ -84,37 +98,48 @@ def look_at_photos(
     """
     paths = [path for listing in listings for path in listing.images]
     found = extract(paths, backbone, extractor=extractor, cache=cache, progress=progress)
-    features = np.zeros((len(listings), backbone.width), np.float32)
+    digests = [
+        hashlib.sha256(path.read_bytes()).hexdigest() if legible else ""
+        for path, legible in zip(paths, found.readable, strict=True)
+    ]
+    return photos_of(listings, looks_of(found), digests, width=backbone.width)
+
+
+def photos_of(
+    listings: Sequence[ListingRow], looks: Sequence[Look], digests: Sequence[str], *, width: int
+) -> ListingPhotos:
+    """Put together what the photos of listings give.
+
+    Args:
+        listings: `[N]`.
+        looks: at all their photos, in their order.
+        digests: SHA-256 of the same photos; of an unreadable one it is not used.
+        width: of the features of a photo.
+    """
+    features = np.zeros((len(listings), width), np.float32)
     readable = np.zeros(len(listings), np.bool_)
     sound = np.zeros(len(listings), np.bool_)
     reasons: list[ReuploadReason | None] = []
-    digests = []
+    legible_digests = []
     without_fault = []
     hashes = []
     start = 0
     for item, listing in enumerate(listings):
         photos = range(start, start + len(listing.images))
         start = photos.stop
-        legible = [photo for photo in photos if found.readable[photo]]
-        faultless = [photo for photo in legible if not found.faults[photo]]
+        legible = [photo for photo in photos if looks[photo].features is not None]
+        faultless = [photo for photo in legible if not looks[photo].faults]
         readable[item], sound[item] = bool(legible), bool(faultless)
         if legible:
-            features[item] = found.features[faultless or legible].mean(axis=0)
-        faults = [fault for photo in photos for fault in found.faults[photo]]
+            of_photos = [looks[photo].features for photo in faultless or legible]
+            features[item] = np.stack([each for each in of_photos if each is not None]).mean(axis=0)
+        faults = [fault for photo in photos for fault in looks[photo].faults]
         worst = max(faults, key=lambda fault: fault.weight, default=None)
         if worst is not None:
             reasons.append(worst.code)
         else:
             reasons.append(None if listing.images else ReuploadReason.UNAVAILABLE)
-        digests.append(tuple(_digest(listing, found.readable[photos.start : photos.stop])))
-        without_fault.append(tuple(paths[photo] for photo in faultless))
-        hashes.append(tuple(int(found.hashes[photo]) for photo in faultless))
-    return ListingPhotos(features, readable, sound, reasons, digests, without_fault, hashes)
-
-
-def _digest(listing: ListingRow, readable: npt.NDArray[np.bool_]) -> list[str]:
-    return [
-        hashlib.sha256(path.read_bytes()).hexdigest()
-        for path, legible in zip(listing.images, readable, strict=True)
-        if legible
-    ]
+        legible_digests.append(tuple(digests[photo] for photo in legible))
+        without_fault.append(tuple(listing.images[photo - photos.start] for photo in faultless))
+        hashes.append(tuple(looks[photo].hash for photo in faultless))
+    return ListingPhotos(features, readable, sound, reasons, legible_digests, without_fault, hashes)

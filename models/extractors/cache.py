@@ -31,11 +31,10 @@ class FeatureCache:
             digest: SHA-256 of the photo's bytes, hexadecimal.
         """
         try:
-            content = self._path(fingerprint, digest).read_bytes()
+            values = checked(self._path(fingerprint, digest).read_bytes())
         except OSError:
             return None
-        checksum, values = content[:4], content[4:]
-        if not values or len(values) % 4 or checksum != _checksum(values):
+        if not values or len(values) % 4:
             return None
         return np.frombuffer(values, dtype="<f4").astype(np.float32)
 
@@ -45,18 +44,9 @@ class FeatureCache:
         Raises:
             ModelsError: the folder cannot be written.
         """
-        path = self._path(fingerprint, digest)
-        values = features.astype("<f4").tobytes()
+        content = with_checksum(features.astype("<f4").tobytes())
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, unfinished = tempfile.mkstemp(dir=path.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(_checksum(values) + values)
-                Path(unfinished).replace(path)
-            except OSError:
-                Path(unfinished).unlink(missing_ok=True)
-                raise
+            write_whole(self._path(fingerprint, digest), content)
         except OSError as error:
             raise ModelsError(
                 f"the feature cache at {self._folder} cannot be written: {error.strerror}"
@@ -67,8 +57,32 @@ class FeatureCache:
         return self._folder / backbone / digest[:2] / f"{digest[2:]}.f32"
 
 
-def _checksum(values: bytes) -> bytes:
-    return zlib.crc32(values).to_bytes(4, "little")
+def with_checksum(content: bytes) -> bytes:
+    """Return what `checked` finds whole."""
+    return zlib.crc32(content).to_bytes(4, "little") + content
+
+
+def checked(stored: bytes) -> bytes | None:
+    """Return the content that was given to `with_checksum`, None where it was damaged."""
+    checksum, content = stored[:4], stored[4:]
+    return content if checksum == zlib.crc32(content).to_bytes(4, "little") else None
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, and the folders above it, so that it appears under its name when it is whole.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, unfinished = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(unfinished).replace(path)
+    except OSError:
+        Path(unfinished).unlink(missing_ok=True)
+        raise
 
 
 def user_cache() -> Path:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models.errors import UnreadableImageError
 from models.extractors.ahead import ahead
 from models.extractors.cache import FeatureCache
+from models.extractors.looks import Look
 from models.extractors.onnx_runtime import OnnxExtractor, export_onnx
 from models.extractors.protocol import Backbone, Extractor, Features, Pixels
 from models.images.decode import decode_image
@@ -46,6 +47,14 @@ class Extraction:
     faults: list[tuple[Fault, ...]]
     problems: dict[int, str]
     hashes: NDArray[np.uint64]
+
+
+def looks_of(found: Extraction) -> list[Look]:
+    """Return what was found, photo by photo."""
+    return [
+        Look(found.features[photo] if legible else None, found.faults[photo], int(look))
+        for photo, (legible, look) in enumerate(zip(found.readable, found.hashes, strict=True))
+    ]
 
 
 @dataclass(frozen=True)

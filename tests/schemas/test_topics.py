@@ -10,7 +10,7 @@ from schemas.topics import DEAD_LETTER_TOPICS, TOPICS
 CO_PARTITIONED = {
     *("transactions", "listing.created", "listing.enriched", "price.suggested"),
     *("reupload.requested", "suggestion.scored", "stats.changelog", "stats.partials"),
-    "price.shadow",
+    *("price.shadow", "outcomes.changelog"),
 }
 DAY_MS = 86_400_000
 
@@ -20,7 +20,8 @@ def test_the_topics_and_where_bad_records_go() -> None:
     assert set(DEAD_LETTER_TOPICS) == {
         f"{name}.dead-letter"
         for name in TOPICS
-        if name not in ("price.shadow", "suggestion.scored", "stats.changelog", "stats.partials")
+        if name
+        not in ("suggestion.scored", "stats.changelog", "stats.partials", "outcomes.changelog")
     }
     for name, spec in [*TOPICS.items(), *DEAD_LETTER_TOPICS.items()]:
         assert spec.name == name
@@ -57,6 +58,7 @@ def test_partitions() -> None:
         ("models", "compact", -1),
         ("stats.changelog", "compact", -1),
         ("stats.partials", "compact", -1),
+        ("outcomes.changelog", "compact", -1),
         ("models.dead-letter", "delete", 30 * DAY_MS),
         ("transactions.dead-letter", "delete", 30 * DAY_MS),
     ],

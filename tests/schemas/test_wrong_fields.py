@@ -177,6 +177,7 @@ FIELDS: dict[str, dict[str, Check]] = {
         "days_to_sale": number(0, 1.7976931348623157e308),
         "model_version": ident,
         "sold_at": time,
+        "control": optional(truth),
     },
     "ModelPublished": {
         "model_version": ident,

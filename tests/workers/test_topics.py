@@ -180,7 +180,8 @@ def test_the_command_creates_and_then_finds_nothing_to_do(
     assert all("as it should be" in row for row in rows)
     compacted = {row.split()[1] for row in rows if " yes " in row}
     assert compacted == {
-        topic_prefix + name for name in ("models", "stats.changelog", "stats.partials")
+        topic_prefix + name
+        for name in ("models", "stats.changelog", "stats.partials", "outcomes.changelog")
     }
 
 

@@ -10,6 +10,7 @@ import typer
 from pydantic import JsonValue
 
 from models.bundle.folder import read_bundle
+from models.bundle.lineage import Lineage
 from models.bundle.manifest import Manifest, RuleName
 
 
@@ -53,8 +54,21 @@ def _lines(manifest: Manifest, size: int) -> Iterator[tuple[str, str]]:
         f"{rule.name}: {floor}; prices where the score is {rule.score_threshold:.3f} or more",
     )
     yield "range", f"made to hold {manifest.ranges.probability:.0%} of sold prices"
+    if manifest.lineage is not None:
+        yield from _lineage(manifest.lineage)
     for group, numbers in _measured(manifest.metrics).items():
         yield "measured", f"{group}: " + ", ".join(f"{n} {v:.4g}" for n, v in numbers.items())
+
+
+def _lineage(lineage: Lineage) -> Iterator[tuple[str, str]]:
+    yield "follows", lineage.parent or "none: it is the first of its line"
+    yield "made", f"{lineage.made_at:%Y-%m-%d %H:%M} UTC by {lineage.code}"
+    yield "knows", f"listings up to {lineage.listed_until:%Y-%m-%d %H:%M} UTC"
+    yield "extractors", f"trained {lineage.extractors_trained_at:%Y-%m-%d}"
+    yield "heads", f"began {lineage.began_as}"
+    checks = lineage.verdict.get("checks")
+    for name, says in checks.items() if isinstance(checks, dict) else ():
+        yield "gate", f"{name}: {says}"
 
 
 def _measured(metrics: Mapping[str, JsonValue]) -> dict[str, dict[str, float]]:

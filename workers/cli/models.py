@@ -12,7 +12,7 @@ from schemas.model import ModelPublished, ModelRole
 from schemas.topics import MODELS
 from workers.errors import ConfigurationError
 from workers.registry.announcements import Announcements
-from workers.registry.announcing import announce, announcements
+from workers.registry.announcing import announce, announcements, roll_back
 from workers.registry.announcing import withdraw as withdraw_announcement
 from workers.registry.storage import ModelRegistry
 from workers.runtime.service import client_options
@@ -77,6 +77,18 @@ def withdraw(
     settings = Settings()
     withdraw_announcement(version, client_options(settings), topic=settings.topic(MODELS))
     typer.echo(json.dumps({"withdrawn": version}) if as_json else f"{version} is withdrawn")
+
+
+@models.command()
+def rollback(as_json: _Json = False) -> None:
+    """Go back: withdraw the live model, so that the one before answers again."""
+    settings = Settings()
+    options, topic = client_options(settings), settings.topic(MODELS)
+    gone, back = roll_back(options, topic=topic)
+    if as_json:
+        typer.echo(json.dumps({"withdrawn": gone, "live": back}))
+    else:
+        typer.echo(f"{gone} is withdrawn; {back} answers now")
 
 
 @models.command("list")

@@ -113,6 +113,25 @@ def withdraw(version: str, options: ClientOptions, *, topic: str) -> None:
     _write(options, topic, version, None, [])
 
 
+def roll_back(options: ClientOptions, *, topic: str) -> tuple[str, str]:
+    """Withdraw the live model; return its version, and that of the one that answers now.
+
+    Raises:
+        BadDataError: no other model was announced as live: there is nobody to go back to.
+        WorkersError: the topic cannot be read or written.
+    """
+    live = announcements(options, topic).of(ModelRole.LIVE)
+    if len(live) < 2:
+        raise BadDataError(
+            f"{live[0].model_version} is the only live model: withdrawn, it would leave nobody to "
+            "answer. Publish another one first"
+            if live
+            else "no live model is announced"
+        )
+    _write(options, topic, live[0].model_version, None, [])
+    return live[0].model_version, live[1].model_version
+
+
 def _currency_in_use(live: Sequence[ModelPublished], registry: ModelRegistry) -> str | None:
     """Return the currency of the first model that is whole, as the workers choose."""
     for event in live:

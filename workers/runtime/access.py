@@ -12,6 +12,7 @@ from schemas.topics import (
     LISTING_CREATED,
     LISTING_ENRICHED,
     MODELS,
+    OUTCOMES_CHANGELOG,
     PRICE_SHADOW,
     PRICE_SUGGESTED,
     REUPLOAD_REQUESTED,
@@ -35,7 +36,6 @@ class Access:
         transactional: it writes in transactions whose ids begin with its group's name and `-`.
         sends_on: it writes to its inputs too: records in a wrong partition are sent on.
         sets_aside: what it cannot process goes to the dead-letter topics of what it reads.
-        keeps_tables: it makes topics of its own, whose names begin with its group's name and `-`.
     """
 
     name: str
@@ -45,7 +45,6 @@ class Access:
     transactional: bool = False
     sends_on: bool = False
     sets_aside: bool = True
-    keeps_tables: bool = False
 
     @property
     def reads(self) -> frozenset[str]:
@@ -86,8 +85,8 @@ SUGGEST = Access(
 OUTCOMES = Access(
     name="outcomes",
     inputs=(LISTING_ENRICHED, PRICE_SUGGESTED, REUPLOAD_REQUESTED, PRICE_SHADOW, TRANSACTIONS),
-    outputs=(SUGGESTION_SCORED,),
-    keeps_tables=True,
+    follows=(OUTCOMES_CHANGELOG,),
+    outputs=(SUGGESTION_SCORED, OUTCOMES_CHANGELOG),
 )
 
 RETRAIN = Access(name="retrain", follows=(MODELS,), outputs=(MODELS,), sets_aside=False)

@@ -28,7 +28,8 @@ _MAX_ITEMS = 50
 _MAX_DEPTH = 3
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CHATTY = ("PIL", "asyncio", "urllib3")  # their debug messages are of no use to operators
-_TALKATIVE = ("onnx_ir", "onnxscript")  # neither is what these say of every graph they write
+# Neither is what these say of every graph that they write, and of every service that they start.
+_TALKATIVE = ("onnx_ir", "onnxscript", "aiokafka", "faust", "mode")
 
 
 class _Stderr:

@@ -316,3 +316,28 @@ class SuggestMetrics:
         )
         for outcome in ("loaded", "refused", "unreachable"):
             self.model_loads.labels(outcome)
+
+
+class OutcomesMetrics:
+    """What the outcomes worker counts. Repetitions after a restart are counted again."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        meter = _Meter(registry)
+        self.scored = meter.counter("suggestions_scored_total", "Suggestions set beside a sale")
+        self.examples = meter.counter(
+            "examples_total",
+            "Training examples, a corrected one again; outcome: sold, reversed, censored",
+            "outcome",
+        )
+        for outcome in ("sold", "reversed", "censored"):
+            self.examples.labels(outcome)
+        self.late = meter.counter(
+            "late_sales_total",
+            "Sales let go because their listing never came, or had been let go before",
+        )
+        self.listings = meter.gauge("open_listings", "Listings that are remembered", "partition")
+        self.flush_seconds = meter.histogram(
+            "flush_seconds",
+            "Seconds to store examples and commit",
+            buckets=_SECONDS,
+        )

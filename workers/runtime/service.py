@@ -124,14 +124,14 @@ def run_worker(
             on_beat=heartbeat.beat,
             on_ready=tell_ready,
         )
-        stack.enter_context(_stopped_by_signals(loop.stop, grace=settings.shutdown_grace_ms / 1000))
+        stack.enter_context(stopped_by_signals(loop.stop, grace=settings.shutdown_grace_ms / 1000))
         log.info("worker started", group=group, inputs=list(inputs))
         loop.run()
     log.info("worker left")
 
 
 @contextmanager
-def _stopped_by_signals(stop: Callable[[], None], *, grace: float) -> Iterator[None]:
+def stopped_by_signals(stop: Callable[[], None], *, grace: float) -> Iterator[None]:
     """Stop on SIGTERM or SIGINT; after `grace` seconds the process ends as by SIGKILL.
 
     That loses nothing: an open transaction is aborted by its coordinator.

@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     # Every worker
     data_dir: Path = _setting(
         "Workers", "folder", _default_data_dir,
-        "State of the stats worker. Default: "
+        "State of the stats and outcomes workers. Default: "
         "`$XDG_DATA_HOME/secondsight`, else `~/.local/share/secondsight`.",
     )  # fmt: skip
     instance_id: str | None = _setting(
@@ -209,12 +209,62 @@ class Settings(BaseSettings):
         "a folder that both see, or `s3://bucket/prefix` (needs the extra `s3`).",
     )  # fmt: skip
 
+    censor_after_days: int = _setting(
+        "Learning", "days", 60,
+        "A listing that is not sold so many days after it was listed becomes an example without a "
+        "price. Days are those of the events, not the clock's.",
+        ge=1, le=3_650,
+    )  # fmt: skip
+    outcome_memory_days: int = _setting(
+        "Learning", "days", 30,
+        "How many days after that a listing is remembered, so that a late sale or a refund still "
+        "corrects its example. It bounds the state of the outcomes worker.",
+        ge=1, le=3_650,
+    )  # fmt: skip
+    outcomes_flush_ms: int = _setting(
+        "Learning", "ms", 10_000,
+        "How often the outcomes worker writes examples and commits. More: larger Parquet parts, "
+        "and more to read again after a crash.",
+        ge=100, le=600_000,
+    )  # fmt: skip
+
     control_share: float = _setting(
         "Learning", "", 0.0,
         "Share of listings, drawn by lot, whose price goes to `price.shadow` and not to the app: "
         "what they sell for tells what suggestions do to prices. A request for a better photo is "
         "never held back.",
         ge=0, le=0.5,
+    )  # fmt: skip
+
+    retrain_window_days: int = _setting(
+        "Learning", "days", 180,
+        "`secondsight retrain` learns from the examples that became known in so many days. Shorter "
+        "follows the market faster, longer knows rare things better.",
+        ge=1, le=3_650,
+    )  # fmt: skip
+    retrain_category_floor: int = _setting(
+        "Learning", "examples", 200,
+        "A category with fewer examples in the window gets its newest older ones, of the three "
+        "windows before, up to so many.",
+        ge=0, le=1_000_000,
+    )  # fmt: skip
+    retrain_interval_days: float = _setting(
+        "Learning", "days", 7.0,
+        "`secondsight retrain --when-due` does nothing before the last one is so old, unless an "
+        "early one was asked for.",
+        gt=0, le=3_650,
+    )  # fmt: skip
+    extractor_refresh_days: float = _setting(
+        "Learning", "days", 90.0,
+        "Age at which tuned image networks are tuned anew. Until then a retraining keeps the "
+        "champion's, whose features are in the cache.",
+        gt=0, le=3_650,
+    )  # fmt: skip
+    retrain_folder: Path | None = _setting(
+        "Learning", "folder", None,
+        "Photos of examples, what they show, and the state of a training that was killed. It may "
+        "be deleted at any time, and costs the photos anew. Default: `secondsight/retrain` in the "
+        "user's cache.",
     )  # fmt: skip
 
     # Suggestions
@@ -396,7 +446,7 @@ class Settings(BaseSettings):
         kafka_options.check(options)
         return options
 
-    @field_validator("checkpoint_url")
+    @field_validator("checkpoint_url", "examples_url")
     @classmethod
     def _checkpoint_folder(cls, value: str | None) -> str | None:
         return value if value is None or "://" in value else str(_absolute(Path(value)))

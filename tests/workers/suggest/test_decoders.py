@@ -100,9 +100,14 @@ def ends(registry: CollectorRegistry) -> dict[str, float]:
 
 
 def children() -> list[psutil.Process]:
-    return [
-        child for child in psutil.Process().children() if "decoder" in " ".join(child.cmdline())
-    ]
+    return [child for child in psutil.Process().children() if _decodes(child)]
+
+
+def _decodes(process: psutil.Process) -> bool:
+    try:
+        return "decoder" in " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):  # it ended since it was listed
+        return False
 
 
 def test_photos_come_out_as_they_do_in_this_process(

@@ -1,0 +1,1 @@
+"""What came of suggestions: listings joined with their answers and their sales."""

@@ -1,0 +1,1 @@
+"""The job that learns from outcomes: window, photos, challenger, gate, publication."""
