@@ -27,7 +27,7 @@ ROWS: Mapping[str, Panels] = {
             "Dead letters",
             "cps",
             {
-                "{{topic}} {{stage}}": "sum by (topic, stage) (rate(secondsight_dead_letters_total[5m]))"
+                "{{topic}}": "sum by (topic) (rate(secondsight_dead_letters_total[5m]))",
             },
         ),
     ),

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)  # before the marks are looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave all that needs kubectl to `make k8s-test`, which builds one."""
+    """Leave all that needs kubectl or promtool to `make k8s-test`, which builds and fetches them."""
     for item in items:
         if HERE in item.path.parents and item.get_closest_marker("image") is None:
             item.add_marker("cluster")

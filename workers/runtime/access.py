@@ -87,6 +87,7 @@ OUTCOMES = Access(
     inputs=(LISTING_ENRICHED, PRICE_SUGGESTED, REUPLOAD_REQUESTED, PRICE_SHADOW, TRANSACTIONS),
     follows=(OUTCOMES_CHANGELOG,),
     outputs=(SUGGESTION_SCORED, OUTCOMES_CHANGELOG),
+    sends_on=True,
 )
 
 RETRAIN = Access(name="retrain", follows=(MODELS,), outputs=(MODELS,), sets_aside=False)
