@@ -18,10 +18,10 @@ HERE = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)  # before the marks are looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave all that needs kubectl or promtool to `make k8s-test`, which builds and fetches them."""
+    """Leave to `make k8s-test` what needs the programs that it builds and fetches."""
     for item in items:
-        if HERE in item.path.parents and item.get_closest_marker("image") is None:
-            item.add_marker("cluster")
+        if HERE in item.path.parents:
+            item.add_marker("image" if HERE / "image" in item.path.parents else "cluster")
 
 
 ALL = (*OVERLAYS, *(f"base+{name}" for name in COMPONENTS))

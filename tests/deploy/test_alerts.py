@@ -171,7 +171,8 @@ def test_an_alert_fires_when_it_should_and_only_then(
 def metrics() -> set[str]:
     """The names of all series that the workers export."""
     registry = CollectorRegistry()
-    for name, each in inspect.getmembers(workers.runtime.metrics, inspect.isclass):
+    kinds: list[tuple[str, Any]] = inspect.getmembers(workers.runtime.metrics, inspect.isclass)
+    for name, each in kinds:
         if name.endswith("Metrics"):
             each(registry)
     names = set()

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
+ROOT = Path(__file__).parents[3]
 BASE = "docker.io/library/python:3.11-slim-bookworm"
 _PACKAGES = "python3,python3-venv,ca-certificates"
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -27,12 +26,6 @@ mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 exec setpriv --no-new-privs chroot --userspec="$USER_OF_IMAGE" "$root" "$@"
 """
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker("image")
 
 
 @dataclass(frozen=True)
