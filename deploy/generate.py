@@ -6,21 +6,27 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy import certificates, kafka
+from deploy.alerts import prometheus_rule, rule_groups
+from deploy.dashboard import dashboard
 from deploy.serving import serving_txt
 from deploy.settings import settings_env
 
 ROOT = Path(__file__).parent
 STRIMZI = "k8s/components/strimzi"
+MONITORING = "k8s/components/monitoring"
 
 
 def files() -> Mapping[str, str]:
     """Return the text of every generated file by its path below deploy/."""
     return {
         "docker/serving.txt": serving_txt(),
+        "docker/rules.yaml": kafka.text_of([{"groups": rule_groups()}]),
         "k8s/base/settings.env": settings_env(),
         f"{STRIMZI}/topics.yaml": kafka.text_of(kafka.topics()),
         f"{STRIMZI}/users.yaml": kafka.text_of(kafka.users()),
         f"{STRIMZI}/certificates.yaml": kafka.text_of(certificates.patches()),
+        f"{MONITORING}/rules.yaml": kafka.text_of([prometheus_rule()]),
+        f"{MONITORING}/secondsight.json": dashboard(),
     }
 
 

@@ -55,7 +55,7 @@ def acls(access: Access, group: str) -> list[dict[str, Any]]:
 
 def text_of(resources: Iterable[Mapping[str, Any]]) -> str:
     """Return resources as the text of one file."""
-    head = "# Made by `make manifests` from the contract.\n"
+    head = "# Made by `make manifests` from the code.\n"
     return head + yaml.safe_dump_all(resources, sort_keys=False, width=100)
 
 

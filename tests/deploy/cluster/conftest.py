@@ -2,21 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.deploy import toolchain
 from tests.deploy.control_plane import ControlPlane
 from tests.deploy.custom_resources import definitions
-
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker("cluster")
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
+ROOT = Path(__file__).parents[3]
 BASE = "docker.io/library/python:3.11-slim-bookworm"
 _PACKAGES = "python3,python3-venv,ca-certificates"
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -25,15 +24,8 @@ mount -o remount,ro,bind "$root"
 mount -t tmpfs -o size=64m,mode=1777 tmp "$root/tmp"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
-exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all \
-  chroot --userspec="$USER_OF_IMAGE" "$root" "$@"
+exec setpriv --no-new-privs chroot --userspec="$USER_OF_IMAGE" "$root" "$@"
 """
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker("image")
 
 
 @dataclass(frozen=True)
@@ -46,21 +38,10 @@ class Image:
 
     def run(self, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run a command as a container would, as the user of the image, with a read-only root."""
-        told = [*self.config["Env"], *(f"{name}={value}" for name, value in environment.items())]
+        told = (f"{name}={value}" for name, value in environment.items())
+        whole = ["env", "-i", *self.config["Env"], *told, *command]
         return subprocess.run(
-            [
-                "unshare",
-                "--mount",
-                "sh",
-                "-euc",
-                _JAIL,
-                "sh",
-                self.root,
-                "env",
-                "-i",
-                *told,
-                *command,
-            ],
+            ["unshare", "--mount", "sh", "-euc", _JAIL, "sh", self.root, *whole],
             env={**os.environ, "USER_OF_IMAGE": self.config["User"]},
             capture_output=True,
             text=True,
