@@ -1,4 +1,4 @@
-"""A retraining as a run of a real MLflow, where there is one, and the sentence where not."""
+"""A retraining as a run of a real MLflow, and the sentence where it is not installed."""
 
 import sys
 from datetime import UTC, datetime
@@ -35,7 +35,8 @@ REPORT = RetrainReport(
 def test_it_is_a_run_with_metrics_tags_and_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracking = pytest.importorskip("mlflow.tracking", reason="the extra mlflow is not installed")
+    from mlflow import tracking
+
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     uri = (tmp_path / "runs").as_uri()
     check_mlflow(uri)
@@ -62,7 +63,6 @@ def test_it_is_a_run_with_metrics_tags_and_the_report(
 
 
 def test_a_server_that_does_not_answer_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("mlflow.tracking", reason="the extra mlflow is not installed")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(WorkersError, match=r"MLflow at http://127\.0\.0\.1:9 cannot be written"):
         log_to_mlflow(REPORT, "http://127.0.0.1:9")
