@@ -44,7 +44,9 @@ def test_it_is_a_run_with_metrics_tags_and_the_report(
 
     client = tracking.MlflowClient(tracking_uri=uri)
     run = client.get_run(ids[0])
-    assert run.info.experiment_id == client.get_experiment_by_name(EXPERIMENT).experiment_id
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    assert run.info.experiment_id == experiment.experiment_id
     assert (run.info.run_name, run.info.status) == ("m2", "FINISHED")
     assert run.info.end_time - run.info.start_time == 12_500
     assert run.data.metrics == {
