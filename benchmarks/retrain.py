@@ -152,6 +152,8 @@ def rules(seed: int) -> Rules:
     return Rules(
         days=DAYS + 10,
         floor=0,
+        seller_share=0.0,
+        seller_cap=0,
         max_ahead=timedelta(minutes=10),
         extractors=Extractors(
             backbone=MadeBackbone.name,

@@ -15,6 +15,11 @@ from stats_store.histogram import PriceHistogram
 
 STATISTICS_WIDTH = 16  # 12 log prices, 3 log counts, 1 mask
 
+# How far above the third quartile a mean may lie, in interquartile ranges of log price. That of
+# log-normal prices lies there only where their sigma is over 2.6.
+_FENCE = 0.5
+_LEAST_FENCE = 0.2  # where the quartiles are nearly the same
+
 
 def statistics_of(
     seller: PriceHistogram | None,
@@ -50,7 +55,8 @@ def feature_vector(statistics: Statistics) -> npt.NDArray[np.float32]:
 
     12 natural logarithms of prices in whole currency units (quartiles and mean of seller,
     category and all; NaN where no scope had a sale), 3 of `1 + count`, and the share of the
-    three scopes that had no sale of their own.
+    three scopes that had no sale of their own. A mean far above the third quartile counts as the
+    fence there (`_FENCE`), or one absurd sale would move it, and all suggestions, without limit.
 
     Raises:
         CurrencyError: the currency is unknown.
@@ -59,9 +65,13 @@ def feature_vector(statistics: Statistics) -> npt.NDArray[np.float32]:
     scopes = (statistics.seller, statistics.category, statistics.overall)
     row: list[float] = []
     for scope in scopes:
-        for price in (scope.q1, scope.q2, scope.q3, scope.mean):
-            known = scope.source is not Scope.NONE
-            row.append(math.log(price) - to_whole_units if known else math.nan)
+        if scope.source is Scope.NONE:
+            row += [math.nan] * 4
+            continue
+        q1, q2, q3, mean = (
+            math.log(price) - to_whole_units for price in (scope.q1, scope.q2, scope.q3, scope.mean)
+        )
+        row += [q1, q2, q3, min(mean, q3 + max(_LEAST_FENCE, _FENCE * (q3 - q1)))]
     row += [math.log1p(scope.count) for scope in scopes]
     row.append(sum(scope.count == 0 for scope in scopes) / len(scopes))
     return np.array(row, dtype=np.float32)

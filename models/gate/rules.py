@@ -22,6 +22,10 @@ class GateRules:
         range_growth: how many times as wide as the champion's the median range may be, for else
             wide ranges would hold every price.
         calibration_tolerance: expected calibration error of the confidence, beyond chance.
+        poison_sales: fake sales that one seller may make.
+        poison_epsilon: how far they may move the suggestions of others, in log price.
+        poison_share: of how many of these suggestions that has to be true; in a category of three
+            sales no model can tell the fake ones.
     """
 
     margin: float = 0.01
@@ -34,3 +38,6 @@ class GateRules:
     range_tolerance: float = 0.05
     range_growth: float = 1.25
     calibration_tolerance: float = 0.1
+    poison_sales: int = 1_000
+    poison_epsilon: float = 0.1
+    poison_share: float = 0.95

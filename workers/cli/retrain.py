@@ -108,6 +108,8 @@ def retrain(
             Rules(
                 days=window_days or settings.retrain_window_days,
                 floor=settings.retrain_category_floor,
+                seller_share=settings.retrain_seller_share,
+                seller_cap=settings.seller_cap,
                 max_ahead=timedelta(milliseconds=settings.max_future_ms),
                 objective=objective,
                 extractors=Extractors(

@@ -16,6 +16,7 @@ from models.anchoring import Anchoring, anchoring
 from models.assembly import measured
 from models.bundle.manifest import Manifest, RuleName
 from models.dataset.rows import Dataset
+from models.gate.poisoning import poisoning_check
 from models.gate.rules import GateRules
 from models.gate.verdict import Verdict
 from models.head_training import Objective, Report
@@ -36,7 +37,7 @@ from workers.registry.storage import ModelRegistry
 from workers.retrain.champion import Champion, champion
 from workers.retrain.code_version import code_version
 from workers.retrain.images import ChosenImages, Extractors, choose_images
-from workers.retrain.judging import answers_of, judgeable, verdict_on
+from workers.retrain.judging import answers_of, judgeable, priced_with, verdict_on
 from workers.retrain.parts import HELD_LEAST, HELD_SHARE, Parts, divide
 from workers.retrain.photos import PhotoShelf, Pictured
 from workers.retrain.report import RetrainReport
@@ -56,6 +57,8 @@ class Rules:
     Attributes:
         days: of the window.
         floor: examples of a category that older ones fill up to.
+        seller_share: of one seller in a category, of what the others have there; 0: no limit.
+        seller_cap: of the statistics: so many sales of one seller count for others; 0: all.
         max_ahead: of clocks.
         held_share: of the sold listings, which judge.
         held_least: of them.
@@ -68,6 +71,8 @@ class Rules:
 
     days: int
     floor: int
+    seller_share: float
+    seller_cap: int
     max_ahead: timedelta
     held_share: float = HELD_SHARE
     held_least: int = HELD_LEAST
@@ -175,6 +180,7 @@ class _Job:
             now=self._now,
             days=rules.days,
             floor=rules.floor,
+            seller_share=rules.seller_share,
             max_ahead=rules.max_ahead,
             currency=before.bundle.manifest.currency if before else None,
         )
@@ -250,6 +256,7 @@ class _Job:
             "damaged": tuple(window.damaged),
             "ahead": window.ahead,
             "other_currency": window.other_currency,
+            "crowded": window.crowded,
             "learnt": len(parts.learnt),
             "held": len(parts.held),
             "champion_saw": parts.champion_saw,
@@ -307,6 +314,15 @@ class _Job:
             held = held.take(np.array(places, np.int64))
             of_champion = answers_of(Pricer(self._before.bundle), same)
         challenger = Pricer.load(self.bundle)
+        statistics = [example.statistics for example in held.examples]
+        poisoning = poisoning_check(
+            priced_with(challenger, held),
+            statistics,
+            [example.category for example in held.examples],
+            challenger.bundle.snapshot,
+            seller_cap=self._rules.seller_cap,
+            rules=self._rules.gate,
+        )
         verdict = verdict_on(
             answers_of(challenger, held),
             of_champion,
@@ -314,8 +330,8 @@ class _Job:
             manifest,
             rules=self._rules.gate,
             seed=self._rules.seed,
+            further=(poisoning,),
         )
-        statistics = [example.statistics for example in held.examples]
         return held, verdict, measured(challenger, held.listings, held.photos, statistics)
 
 

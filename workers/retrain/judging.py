@@ -10,10 +10,12 @@ from models.dataset.photos import joined
 from models.dataset.splits import Indices
 from models.gate.answers import Answers, Floats, Sold
 from models.gate.judge import judge
+from models.gate.poisoning import Price
 from models.gate.rules import GateRules
 from models.gate.verdict import Check, Verdict
 from models.pricer import Pricer
 from schemas.money import minor_unit_digits
+from schemas.statistics import Statistics
 from workers.examples.example import Example
 from workers.retrain.photos import Pictured
 
@@ -68,6 +70,20 @@ def answers_of(pricer: Pricer, held: Pictured) -> Answers:
         qualified=qualified & sound,
         confidence=np.array([each.confidence for each in estimates], np.float64),
     )
+
+
+def priced_with(pricer: Pricer, held: Pictured) -> Price:
+    """Return what a model says of listings when it is told other statistics of their market."""
+    categories = [example.category for example in held.examples]
+    whole = 10 ** minor_unit_digits(pricer.currency)
+
+    def price(statistics: Sequence[Statistics]) -> Floats:
+        estimates = pricer.estimate(held.photos.features, statistics, categories, fall_back=False)
+        prices = np.array([each.price_minor for each in estimates], np.float64)
+        found: Floats = np.log(prices / whole)
+        return found
+
+    return price
 
 
 def verdict_on(

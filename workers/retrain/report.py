@@ -37,6 +37,7 @@ class RetrainReport(BaseModel):
         damaged: parts that could not be read.
         ahead: examples set aside since their times lie in the future.
         other_currency: examples set aside.
+        crowded: examples left out, of sellers who have too many in a category.
         without_photos: examples whose photos cannot be had any more.
         learnt: listings that the challenger learnt from.
         held: sold listings that both were judged on.
@@ -66,6 +67,7 @@ class RetrainReport(BaseModel):
     damaged: tuple[str, ...] = ()
     ahead: int = 0
     other_currency: int = 0
+    crowded: int = 0
     without_photos: int = 0
     learnt: int = 0
     held: int = 0
@@ -97,6 +99,8 @@ class RetrainReport(BaseModel):
             yield f"  set aside: {self.ahead:,} examples whose times lie in the future"
         if self.other_currency:
             yield f"  set aside: {self.other_currency:,} examples in another currency"
+        if self.crowded:
+            yield f"  left out: {self.crowded:,} examples of sellers with too many in a category"
         if self.without_photos:
             yield f"  set aside: {self.without_photos:,} examples whose photos are gone"
         yield f"learnt from {self.learnt:,} listings, judged on {self.held:,} sold since"

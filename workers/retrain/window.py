@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from workers.errors import BadDataError
 from workers.examples.example import Example, Outcome
 from workers.examples.store import ExampleStore
+from workers.retrain.crowding import uncrowded
 
 # A damaged part cannot be mended; a few cost little, many say that something is wrong.
 MAX_DAMAGED_SHARE = 0.05
@@ -29,6 +30,7 @@ class Window:
         older: how many of the examples are from before the window.
         ahead: how many were set aside since their times lie in the future.
         other_currency: how many were set aside since they are in another currency.
+        crowded: how many were left out since their seller has too many in the category.
     """
 
     examples: Sequence[Example]
@@ -38,6 +40,7 @@ class Window:
     older: int
     ahead: int
     other_currency: int
+    crowded: int
 
     @property
     def sold(self) -> list[Example]:
@@ -61,6 +64,7 @@ def read_window(
     now: datetime,
     days: int,
     floor: int,
+    seller_share: float,
     max_ahead: timedelta,
     currency: str | None,
 ) -> Window:
@@ -72,6 +76,7 @@ def read_window(
         days: its length.
         floor: a category with fewer examples in the window gets its newest older ones up to that
             many, from the three windows before.
+        seller_share: see `workers.retrain.crowding.uncrowded`.
         max_ahead: an example whose times are further ahead of `now` is set aside: some clock was
             wrong, and its statistics may be of another time.
         currency: of the champion; by default that of most examples.
@@ -93,7 +98,8 @@ def read_window(
     currency = currency or _most_frequent(each.currency for each in sane)
     ours = [each for each in sane if each.currency == currency == each.statistics.currency]
     start = now - timedelta(days=days)
-    inside = [each for each in ours if each.known_at >= start]
+    known = [each for each in ours if each.known_at >= start]
+    inside = uncrowded(known, seller_share)
     older = _floor([each for each in ours if each.known_at < start], inside, floor)
     if not inside:
         raise BadDataError(
@@ -108,6 +114,7 @@ def read_window(
         older=len(older),
         ahead=len(read.examples) - len(sane),
         other_currency=len(sane) - len(ours),
+        crowded=len(known) - len(inside),
     )
 
 

@@ -248,6 +248,13 @@ class Settings(BaseSettings):
         "windows before, up to so many.",
         ge=0, le=1_000_000,
     )  # fmt: skip
+    retrain_seller_share: float = _setting(
+        "Learning", "", 0.1,
+        "Of one seller, `secondsight retrain` takes in each category the newest 20 examples, or so "
+        "many times what all others have there: a guard against those who sell to themselves. A "
+        "shop that is the only seller sets 0: no limit.",
+        ge=0, le=1,
+    )  # fmt: skip
     retrain_interval_days: float = _setting(
         "Learning", "days", 7.0,
         "`secondsight retrain --when-due` does nothing before the last one is so old, unless an "

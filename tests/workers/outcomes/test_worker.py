@@ -85,6 +85,17 @@ class System:
             assert found.setdefault(envelope.id, event) == event
         return found
 
+    def stored(self) -> dict[str, tuple[str, int | None]]:
+        """The examples: what became of a listing, and its price."""
+        read = ExampleStore(str(self.folder / "examples")).read(self.story.day(-1))
+        assert read.damaged == []
+        return {each.listing_id: (each.outcome.value, each.sold_minor) for each in read.examples}
+
+    def told(self, expected: Expected) -> bool:
+        """Whether all is told and stored: what a killed worker told, its successor still stores."""
+        enough = len(self.scored()) >= len(expected.scores)
+        return enough and self.stored() == expected.examples
+
     def wait_for(self, reached: Callable[[], bool], *alive: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + DEADLINE_S
         while not reached():
@@ -181,11 +192,7 @@ def check(system: System, expected: Expected) -> None:
     told = {e.transaction_id: (e.suggested_minor, e.sold_minor, e.log_error) for e in scores}
     assert len(scores) == len(told)
     assert told == expected.scores
-    read = ExampleStore(str(system.folder / "examples")).read(system.story.day(-1))
-    assert read.damaged == []
-    assert {
-        e.listing_id: (e.outcome.value, e.sold_minor) for e in read.examples
-    } == expected.examples
+    assert system.stored() == expected.examples
 
 
 def test_sales_are_scored_and_examples_stored_and_bad_records_set_aside(system: System) -> None:
@@ -195,7 +202,7 @@ def test_sales_are_scored_and_examples_stored_and_bad_records_set_aside(system: 
     system.produce(system.prefix + "transactions", bad[1:])
     system.send(events)
     with system.worker() as process:
-        system.wait_for(lambda: len(system.scored()) >= len(expected.scores), process)
+        system.wait_for(lambda: system.told(expected), process)
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_S) == 0
     check(system, expected)
@@ -238,7 +245,7 @@ def test_workers_that_are_killed_lose_and_double_nothing(system: System) -> None
     assert len(system.scored()) < len(expected.scores)  # the last one, too, was amid its work
     # On a disk of its own: the table comes from the changelog.
     with system.worker("another") as process:
-        system.wait_for(lambda: len(system.scored()) >= len(expected.scores), process)
+        system.wait_for(lambda: system.told(expected), process)
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_S) == 0
     witness.close()
@@ -259,7 +266,7 @@ def test_a_second_worker_comes_and_the_first_goes_and_nothing_is_lost(system: Sy
         first.send_signal(signal.SIGTERM)
         system.send(events[2 * third :])
         assert first.wait(DEADLINE_S) == 0
-        system.wait_for(lambda: len(system.scored()) >= len(expected.scores), second)
+        system.wait_for(lambda: system.told(expected), second)
         second.send_signal(signal.SIGTERM)
         assert second.wait(DEADLINE_S) == 0
     witness.close()

@@ -144,6 +144,8 @@ def rules_for(backbone: Any) -> Rules:
     return Rules(
         days=180,
         floor=50,
+        seller_share=0.1,
+        seller_cap=20,
         max_ahead=timedelta(minutes=10),
         held_least=60,
         objective=Objective(delta=0.6),
@@ -160,6 +162,7 @@ def rules_for(backbone: Any) -> Rules:
             range_tolerance=0.15,
             range_growth=2.0,
             calibration_tolerance=0.2,
+            poison_epsilon=2.0,  # twenty fake sales are a third of a category of forty
         ),
         plan=PLAN,
     )

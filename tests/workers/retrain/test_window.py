@@ -25,12 +25,20 @@ def known(number: int, days_ago: float, **changed: object) -> Example:
     return make_example(number, **fields)
 
 
-def read(folder: Path, *, currency: str | None = None, floor: int = 3, days: int = 30) -> Window:
+def read(
+    folder: Path,
+    *,
+    currency: str | None = None,
+    floor: int = 3,
+    days: int = 30,
+    seller_share: float = 0.0,
+) -> Window:
     return read_window(
         ExampleStore(str(folder)),
         now=NOW,
         days=days,
         floor=floor,
+        seller_share=seller_share,
         max_ahead=timedelta(minutes=10),
         currency=currency,
     )
@@ -56,6 +64,19 @@ def test_the_last_days_and_a_floor_of_older_ones_of_rare_categories(tmp_path: Pa
     assert (window.older, window.parts, window.categories) == (3, 13, 3)  # a part a date
     times = [each.listed_at for each in window.examples]
     assert times == sorted(times)
+
+
+def test_a_seller_who_sells_to_himself_teaches_no_more_than_his_share(tmp_path: Path) -> None:
+    honest = [known(n, days_ago=3, seller_id=f"s{n}") for n in range(400)]
+    fakes = [known(1_000 + n, days_ago=1 + n / 100, seller_id="bob") for n in range(1_000)]
+    few = [known(5_000 + n, days_ago=2, seller_id="bob", category="B") for n in range(20)]
+    ExampleStore(str(tmp_path)).append([*honest, *fakes, *few])
+
+    window = read(tmp_path, seller_share=0.1)
+
+    assert names(window.examples) == names([*honest, *fakes[:40], *few])  # the newest 10 % of 400
+    assert window.crowded == 960
+    assert len(read(tmp_path, seller_share=0.0).examples) == 1_420
 
 
 def test_what_is_ahead_of_the_clock_or_in_another_currency_is_counted_and_left(
