@@ -196,7 +196,7 @@ def _ranges(
     passed = share >= least
     figures = {"inside": share, "least": least, "width": width}
     if champion is not None and champion.qualified.any():
-        widest = rules.range_growth * _median_width(champion)
+        widest = rules.range_growth * _needed_width(champion, sold, range_probability)
         passed = passed and width <= widest
         says += f"; median width {width:.3f}, at most {widest:.3f} is allowed"
         figures["widest"] = widest
@@ -233,6 +233,16 @@ def _best(answers: Answers, share: float) -> Flags:
 def _median_width(answers: Answers) -> float:
     width = answers.log_high - answers.log_low
     return float(np.median(width[answers.qualified]))
+
+
+def _needed_width(answers: Answers, sold: Sold, range_probability: float) -> float:
+    """Return how wide a model's ranges are, or if they hold too few prices, would have to be."""
+    accepted = answers.qualified
+    half = (answers.log_high - answers.log_low)[accepted] / 2
+    middle = (answers.log_high + answers.log_low)[accepted] / 2
+    far = np.abs(sold.log_price[accepted] - middle) / np.maximum(half, np.finfo(np.float64).tiny)
+    needed = float(np.quantile(far, range_probability))
+    return _median_width(answers) * max(1.0, needed)
 
 
 def _deviation(share: float, count: int) -> float:

@@ -26,7 +26,8 @@ _FACTORS = (1 / MAX_MINOR_UNITS, 0.3, 3.0, float(MAX_MINOR_UNITS))
 
 
 def poisoning_check(
-    price: Price,
+    challenger: Price,
+    champion: Price | None,
     served: Sequence[Statistics],
     categories: Sequence[str],
     sold: SalesSnapshot,
@@ -41,7 +42,8 @@ def poisoning_check(
     those of another seller, so the listing's own seller is left out.
 
     Args:
-        price: the model.
+        challenger: the new model.
+        champion: the one in use, None where there is none.
         served: `[N]`, of the judged listings.
         categories: `[N]`.
         sold: what was sold, for the shape of each category's prices; how many sales there were
@@ -54,30 +56,42 @@ def poisoning_check(
         far he gets, and lets the model through.
     """
     fakes = min(rules.poison_sales, seller_cap or rules.poison_sales)
-    honest = price(served)
-    moved = np.zeros(len(served))
-    for factor in _FACTORS:
-        after = price(
-            [
-                attacked(each, sold, category, fakes, factor)
-                for each, category in zip(served, categories, strict=True)
-            ]
-        )
-        moved = np.maximum(moved, np.abs(after - honest))
-    reached = float(np.quantile(moved, rules.poison_share)) if len(moved) else 0.0
+    after = [
+        [
+            attacked(each, sold, category, fakes, factor)
+            for each, category in zip(served, categories, strict=True)
+        ]
+        for factor in _FACTORS
+    ]
+    moved = _moved_by(challenger, served, after)
+    reached = _reached(moved, rules)
     says = (
         f"{rules.poison_sales} fake sales of one seller in a listing's category, of which {fakes} "
         f"count, move {rules.poison_share:.0%} of the suggestions by at most {reached:.3f}, "
         f"{rules.poison_epsilon:.3f} is allowed"
     )
+    figures = {"moved": reached, "worst": float(moved.max(initial=0.0)), "counted": fakes}
+    allowed = rules.poison_epsilon
+    if champion is not None:
+        figures["champion"] = _reached(_moved_by(champion, served, after), rules)
+        allowed = max(allowed, figures["champion"])
+        says += f", or the champion's {figures['champion']:.3f}"
     if not seller_cap:
         says += "; not in the way, as no model helps while SECONDSIGHT_SELLER_CAP is 0"
-    return Check(
-        "fake sales",
-        reached <= rules.poison_epsilon or not seller_cap,
-        says,
-        {"moved": reached, "worst": float(moved.max(initial=0.0)), "counted": fakes},
-    )
+    return Check("fake sales", reached <= allowed or not seller_cap, says, figures)
+
+
+def _moved_by(
+    price: Price, served: Sequence[Statistics], after: Sequence[Sequence[Statistics]]
+) -> Floats:
+    """Return how far the attack that is worst for it moves each listing's price, `[N]`."""
+    honest = price(served)
+    moved: Floats = np.max([np.abs(price(attack) - honest) for attack in after], axis=0)
+    return moved
+
+
+def _reached(moved: Floats, rules: GateRules) -> float:
+    return float(np.quantile(moved, rules.poison_share)) if len(moved) else 0.0
 
 
 def attacked(
@@ -122,7 +136,7 @@ def _with_fakes(
     # as the honest prices lie in `sold`, with the share of fake ones that there is in the scope
     share = fakes / (before.count + fakes)
     q1, q2, q3 = (
-        _moved(at, sold, level, share, fake)
+        _moved_quantile(at, sold, level, share, fake)
         for at, level in ((before.q1, 0.25), (before.q2, 0.5), (before.q3, 0.75))
     )
     q1, q2, q3 = sorted((q1, q2, q3))
@@ -136,7 +150,7 @@ def _with_fakes(
     )
 
 
-def _moved(at: int, sold: PriceHistogram, level: float, share: float, fake: int) -> int:
+def _moved_quantile(at: int, sold: PriceHistogram, level: float, share: float, fake: int) -> int:
     """Return where a quantile goes when `share` of all prices is `fake`.
 
     The quantile of the mixture lies at the honest level `level / (1 - share)` if that is below

@@ -20,10 +20,12 @@ class GateRules:
             who is listed changes from month to month.
         range_tolerance: by how much the share of sold prices in the ranges may fall short.
         range_growth: how many times as wide as the champion's the median range may be, for else
-            wide ranges would hold every price.
+            wide ranges would hold every price. If the champion's hold too few by now, what counts
+            is how wide they would have to be.
         calibration_tolerance: expected calibration error of the confidence, beyond chance.
         poison_sales: fake sales that one seller may make.
-        poison_epsilon: how far they may move the suggestions of others, in log price.
+        poison_epsilon: how far they may move the suggestions of others, in log price; or as far
+            as they move the champion's, as keeping that would protect nobody.
         poison_share: of how many of these suggestions that has to be true; in a category of three
             sales no model can tell the fake ones.
     """
@@ -39,5 +41,5 @@ class GateRules:
     range_growth: float = 1.25
     calibration_tolerance: float = 0.1
     poison_sales: int = 1_000
-    poison_epsilon: float = 0.1
+    poison_epsilon: float = 0.15
     poison_share: float = 0.95

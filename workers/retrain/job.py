@@ -305,18 +305,21 @@ class _Job:
         self, held: Pictured, manifest: Manifest
     ) -> tuple[Pictured, Verdict, dict[str, JsonValue]]:
         """Return what is judged by, the verdict, and the challenger's metrics."""
-        of_champion = None
+        of_champion = champion_price = None
         if self._before is not None:
             # where its image networks are the challenger's, every look is in the cache
             same = self._look(held.examples, networks_of(self._before.bundle))
             had = {example.listing_id for example in same.examples}
             places = [at for at, each in enumerate(held.examples) if each.listing_id in had]
             held = held.take(np.array(places, np.int64))
-            of_champion = answers_of(Pricer(self._before.bundle), same)
+            before = Pricer(self._before.bundle)
+            of_champion = answers_of(before, same)
+            champion_price = priced_with(before, same)
         challenger = Pricer.load(self.bundle)
         statistics = [example.statistics for example in held.examples]
         poisoning = poisoning_check(
             priced_with(challenger, held),
+            champion_price,
             statistics,
             [example.category for example in held.examples],
             challenger.bundle.snapshot,

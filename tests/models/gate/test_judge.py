@@ -121,6 +121,20 @@ def test_each_way_to_be_bad_is_named() -> None:
     assert failed(verdict(champion, wide, sold)) == ["ranges"]
 
 
+def test_ranges_that_hold_too_few_prices_are_no_yardstick() -> None:
+    """A market that grew uncertain needs wider ranges than those of an overtaken champion."""
+    sold = market()
+    honest = model(sold, 2)
+    half = 0.4 * (honest.log_high - honest.log_price)
+    champion = replace(honest, log_low=honest.log_price - half, log_high=honest.log_price + half)
+    (check,) = [e for e in verdict(champion, honest, sold).checks if e.name == "ranges"]
+    assert check.passed
+    # of its 80 % range, normal errors need the width that the honest one has
+    assert check.figures["widest"] == pytest.approx(1.25 * check.figures["width"], rel=0.1)
+    wide = replace(honest, log_low=honest.log_price - 2, log_high=honest.log_price + 2)
+    assert "ranges" in failed(verdict(champion, wide, sold))
+
+
 def test_all_prices_in_another_currency_are_refused() -> None:
     sold = market()
     champion = model(sold, 2)

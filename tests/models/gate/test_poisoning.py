@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.bundle.snapshot import SalesSnapshot
-from models.gate.poisoning import attacked, poisoning_check
+from models.gate.poisoning import Price, attacked, poisoning_check
 from models.gate.rules import GateRules
 from schemas.money import MAX_MINOR_UNITS
 from schemas.statistics import Scope, Statistics
@@ -111,7 +111,7 @@ def test_the_bound_holds_against_a_thousand_real_fake_sales(fake_price: int) -> 
     sold = SalesSnapshot("GBP", histogram_of(prices_of(np.random.default_rng(1), 800)))
     sold.categories["A"] = sold.overall
     rules = GateRules(poison_sales=FAKES)
-    check = poisoning_check(trusting, [before], ["A"], sold, seller_cap=20, rules=rules)
+    check = poisoning_check(trusting, None, [before], ["A"], sold, seller_cap=20, rules=rules)
     assert check.passed
     after = market(1, cap=20, fake_price=fake_price, fakes=FAKES)
     assert after.category.count == 820
@@ -132,9 +132,10 @@ def test_a_model_that_trusts_too_much_is_refused_and_without_a_cap_none_is() -> 
     def eager(statistics: Sequence[Statistics]) -> Floats:
         return 10 * trusting(statistics)
 
-    def asked(price: object, cap: int) -> tuple[bool, float]:
+    def asked(price: object, cap: int, champion: Price | None = None) -> tuple[bool, float]:
         check = poisoning_check(
             price,  # type: ignore[arg-type]
+            champion,
             served,
             ["A"] * 10,
             sold,
@@ -147,6 +148,8 @@ def test_a_model_that_trusts_too_much_is_refused_and_without_a_cap_none_is() -> 
     passed, moved = asked(eager, 20)
     assert not passed
     assert moved == pytest.approx(10 * asked(trusting, 20)[1])
+    assert asked(eager, 20, champion=trusting)[0] is False
+    assert asked(eager, 20, champion=eager)[0] is True  # keeping it would protect nobody
     without_cap, far = asked(eager, 0)
     assert without_cap
     assert far > moved
