@@ -60,7 +60,7 @@ def judge(
         checks += _errors(champion, challenger, sold, wanted, rules, seed)
     checks.append(_coverage(challenger, wanted, rules))
     checks.append(_ranges(champion, challenger, sold, range_probability, rules))
-    checks.append(_calibration(challenger, sold, epsilon, rules))
+    checks.append(_calibration(champion, challenger, sold, epsilon, rules))
     return Verdict((*checks, *further))
 
 
@@ -184,18 +184,20 @@ def _ranges(
     accepted = challenger.qualified
     if not accepted.any():
         return Check("ranges", False, "nothing is accepted", {"inside": 0.0})
-    inside = (challenger.log_low <= sold.log_price) & (sold.log_price <= challenger.log_high)
-    share = float(inside[accepted].mean())
+    share = _inside(challenger, sold)
     least = (
         range_probability
         - rules.range_tolerance
         - _SLACK * _deviation(range_probability, int(accepted.sum()))
     )
+    has_yardstick = champion is not None and champion.qualified.any()
+    if champion is not None and has_yardstick:  # to keep what holds no more would help nobody
+        least = min(least, _inside(champion, sold))
     width = _median_width(challenger)
     says = f"{share:.1%} of the sold prices lie inside, at least {least:.1%} have to"
     passed = share >= least
     figures = {"inside": share, "least": least, "width": width}
-    if champion is not None and champion.qualified.any():
+    if champion is not None and has_yardstick:
         widest = rules.range_growth * _needed_width(champion, sold, range_probability)
         passed = passed and width <= widest
         says += f"; median width {width:.3f}, at most {widest:.3f} is allowed"
@@ -203,18 +205,29 @@ def _ranges(
     return Check("ranges", passed, says, figures)
 
 
-def _calibration(challenger: Answers, sold: Sold, epsilon: float, rules: GateRules) -> Check:
+def _calibration(
+    champion: Answers | None, challenger: Answers, sold: Sold, epsilon: float, rules: GateRules
+) -> Check:
     close = _error(challenger, sold) <= epsilon
-    found = reliability(challenger.confidence, close)
+    error = reliability(challenger.confidence, close).error
     rate = float(close.mean())
     chance = 0.8 * float(np.sqrt(rate * (1 - rate) * BINS / len(sold)))
     allowed = rules.calibration_tolerance + chance
+    if champion is not None:
+        close = _error(champion, sold) <= epsilon
+        allowed = max(allowed, reliability(champion.confidence, close).error)
     return Check(
         "confidence is calibrated",
-        found.error <= allowed,
-        f"expected calibration error {found.error:.3f}, {allowed:.3f} is allowed",
-        {"error": found.error, "allowed": allowed},
+        error <= allowed,
+        f"expected calibration error {error:.3f}, {allowed:.3f} is allowed",
+        {"error": error, "allowed": allowed},
     )
+
+
+def _inside(answers: Answers, sold: Sold) -> float:
+    """Return the share of the sold prices of what it accepts that its ranges hold."""
+    inside = (answers.log_low <= sold.log_price) & (sold.log_price <= answers.log_high)
+    return float(inside[answers.qualified].mean())
 
 
 def _error(answers: Answers, sold: Sold) -> Floats:

@@ -63,17 +63,26 @@ def poisoning_check(
         ]
         for factor in _FACTORS
     ]
+    sales = np.array([each.category.count for each in served])
+    least = rules.poison_least * fakes if seller_cap else 0
+    large = sales >= least
     moved = _moved_by(challenger, served, after)
-    reached = _reached(moved, rules)
+    reached = _reached(moved[large], rules)
     says = (
         f"{rules.poison_sales} fake sales of one seller in a listing's category, of which {fakes} "
         f"count, move {rules.poison_share:.0%} of the suggestions by at most {reached:.3f}, "
-        f"{rules.poison_epsilon:.3f} is allowed"
+        f"{rules.poison_epsilon:.3f} is allowed, where there were {least} "
+        f"sales before ({large.mean() if len(large) else 0:.0%} of the listings)"
     )
-    figures = {"moved": reached, "worst": float(moved.max(initial=0.0)), "counted": fakes}
+    figures = {
+        "moved": reached,
+        "worst": float(moved.max(initial=0.0)),
+        "counted": fakes,
+        "listings": int(large.sum()),
+    }
     allowed = rules.poison_epsilon
     if champion is not None:
-        figures["champion"] = _reached(_moved_by(champion, served, after), rules)
+        figures["champion"] = _reached(_moved_by(champion, served, after)[large], rules)
         allowed = max(allowed, figures["champion"])
         says += f", or the champion's {figures['champion']:.3f}"
     if not seller_cap:

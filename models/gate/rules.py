@@ -18,16 +18,19 @@ class GateRules:
         min_category: categories with fewer are not looked at alone.
         coverage_tolerance: how far the share that is accepted may lie from the share asked for;
             who is listed changes from month to month.
-        range_tolerance: by how much the share of sold prices in the ranges may fall short.
+        range_tolerance: by how much the share of sold prices in the ranges may fall short; or as
+            far as the champion's does by now.
         range_growth: how many times as wide as the champion's the median range may be, for else
             wide ranges would hold every price. If the champion's hold too few by now, what counts
             is how wide they would have to be.
-        calibration_tolerance: expected calibration error of the confidence, beyond chance.
+        calibration_tolerance: expected calibration error of the confidence, beyond chance; or the
+            champion's.
         poison_sales: fake sales that one seller may make.
         poison_epsilon: how far they may move the suggestions of others, in log price; or as far
             as they move the champion's, as keeping that would protect nobody.
-        poison_share: of how many of these suggestions that has to be true; in a category of three
-            sales no model can tell the fake ones.
+        poison_share: of how many of these suggestions that has to be true.
+        poison_least: in categories of at least so many times the fake sales that count; in one of
+            three sales no model can tell the fake ones.
     """
 
     margin: float = 0.01
@@ -41,5 +44,6 @@ class GateRules:
     range_growth: float = 1.25
     calibration_tolerance: float = 0.1
     poison_sales: int = 1_000
-    poison_epsilon: float = 0.15
+    poison_epsilon: float = 0.2
     poison_share: float = 0.95
+    poison_least: int = 10

@@ -231,3 +231,30 @@ def draw_range_coverage(shares: Sequence[tuple[str, Share]], nominal: float) -> 
 def _short(name: str) -> str:
     """Keep the end of a category path, which tells it from its neighbours."""
     return name if len(name) <= 26 else "…" + name[-25:]
+
+
+def draw_bars(
+    names: Sequence[str], values: Sequence[float], label: str, limit: float | None
+) -> str:
+    """Draw a value of each of some names, the largest on top.
+
+    Args:
+        names: `[N]`, N > 0.
+        values: `[N]`, none below 0.
+        label: what the values are.
+        limit: a line across, from which on bars are red; None for none.
+    """
+    order = np.argsort(values, kind="stable")
+    lengths = np.asarray(values)[order]
+    red = np.zeros(len(order), np.bool_) if limit is None else lengths > limit
+    with _drawing(0.8 + 0.26 * len(names)) as drawing:
+        axes = drawing.axes
+        axes.barh(
+            [names[place] for place in order], lengths, color=np.where(red, _RED, _BLUE).tolist()
+        )
+        if limit is not None:
+            axes.axvline(limit, color=_GREY, linestyle="--")
+        axes.set_xlim(left=0)
+        axes.set_xlabel(label)
+        axes.grid(axis="y", visible=False)
+    return drawing.uri

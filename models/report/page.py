@@ -1,6 +1,6 @@
 """The page: what stands where, as one HTML file that needs nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, sqrt
 from pathlib import Path
@@ -21,7 +21,7 @@ from models.report.curves import (
     risk_coverage_section,
 )
 from models.report.examples import SellerHint, extreme_sections, gate_section, sample_sections
-from models.report.section import number, percent
+from models.report.section import Section, number, percent
 from models.report.subject import Origin, Subject, choose_subject
 from models.report.tables import rule_in_words, tables_section
 
@@ -101,14 +101,7 @@ def report_page(
         gate_section(subject, manifest.currency, refused_errors, seller_hint),
         tables_section(subject, manifest, refused_errors),
     ]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("page.html.j2").render(
+    page = render(
         title=f"Price suggestions for {dataset.name}",
         lead=_lead(subject, manifest),
         notes=_notes(subject),
@@ -117,6 +110,27 @@ def report_page(
     )
     progress("drawing", 1, 1)
     return page
+
+
+def render(
+    *,
+    title: str,
+    lead: str,
+    notes: Sequence[Note],
+    facts: Sequence[Fact],
+    sections: Sequence[Section],
+) -> str:
+    """Return the HTML of a page; all text is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        title=title, lead=lead, notes=notes, facts=facts, sections=sections
+    )
 
 
 def _errors_of_refused(subject: Subject) -> PriceErrors:

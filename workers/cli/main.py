@@ -23,6 +23,7 @@ from workers.runtime.settings import Settings
 COMMANDS: Mapping[str, str] = {
     "broker": "Run a real Apache Kafka on this machine.",
     "demo": "Run the whole loop on this machine.",
+    "drift": "Compare what is listed now with what the live model learnt from.",
     "evaluate": "Measure a model bundle on a dataset.",
     "inspect": "Show what is stored: sold-price statistics.",
     "models": "Announce model bundles to the workers, withdraw them, list them.",

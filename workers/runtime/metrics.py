@@ -341,3 +341,31 @@ class OutcomesMetrics:
             "Seconds to store examples and commit",
             buckets=_SECONDS,
         )
+
+
+class DriftMetrics:
+    """What the last look at drift found."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        meter = _Meter(registry)
+        self.psi = meter.gauge("drift_psi", "Population stability index", "column")
+        self.ks = meter.gauge("drift_ks", "Statistic of Kolmogorov and Smirnov", "column")
+        self.error = meter.gauge("drift_error", "MALE of what was listed of late, in log price")
+        self.expected_error = meter.gauge(
+            "drift_expected_error", "MALE of when the model was made, in log price"
+        )
+        self.error_by_age = meter.gauge(
+            "drift_error_by_age",
+            "MALE by the weeks for which a model had been answering, in log price",
+            "week",
+        )
+        self.error_by_category = meter.gauge(
+            "drift_error_by_category",
+            "MALE of the categories with most sales, in log price",
+            "category",
+        )
+        self.beyond = meter.gauge("drift_limits_passed", "Limits that were passed at the last look")
+        self.requests = meter.counter("drift_requests_total", "Retrainings asked for")
+        self.checked = meter.gauge(
+            "drift_checked_timestamp_seconds", "When the last look at drift ended, since 1970"
+        )

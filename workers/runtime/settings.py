@@ -261,6 +261,35 @@ class Settings(BaseSettings):
         "early one was asked for.",
         gt=0, le=3_650,
     )  # fmt: skip
+    drift_days: float = _setting(
+        "Learning", "days", 14.0,
+        "`secondsight drift` compares what was listed in so many days with what the live model "
+        "learnt from.",
+        gt=0, le=3_650,
+    )  # fmt: skip
+    drift_sample: int = _setting(
+        "Learning", "listings", 1_000,
+        "It looks at the photos of so many listings of either time, at most.",
+        ge=200, le=100_000,
+    )  # fmt: skip
+    drift_psi: float = _setting(
+        "Learning", "", 0.2,
+        "It asks for an early retraining where the population stability index of a column is "
+        "higher, beyond chance.",
+        gt=0, le=100,
+    )  # fmt: skip
+    drift_error_growth: float = _setting(
+        "Learning", "", 1.25,
+        "It asks for one, too, where the error of late is so many times that of when the model was "
+        "made.",
+        gt=1, le=100,
+    )  # fmt: skip
+    drift_pause_days: float = _setting(
+        "Learning", "days", 1.0,
+        "It asks for none so soon after the last: a challenger that was refused would be refused "
+        "again.",
+        ge=0, le=3_650,
+    )  # fmt: skip
     extractor_refresh_days: float = _setting(
         "Learning", "days", 90.0,
         "Age at which tuned image networks are tuned anew. Until then a retraining keeps the "

@@ -135,6 +135,17 @@ def test_ranges_that_hold_too_few_prices_are_no_yardstick() -> None:
     assert "ranges" in failed(verdict(champion, wide, sold))
 
 
+def test_what_holds_no_less_than_the_champion_by_now_is_enough() -> None:
+    """Ranges and confidence of both were made in a calmer market; none is at fault for it."""
+    sold = market()
+    calm = model(sold, 2, worse=2.0)
+    boast = replace(calm, confidence=np.full(N, 0.95))
+    assert {"ranges", "confidence is calibrated"} <= set(failed(verdict(None, boast, sold)))
+    assert failed(verdict(boast, boast, sold)) == []
+    # a champion that still holds is the yardstick that it was
+    assert "ranges" in failed(verdict(model(sold, 3), boast, sold))
+
+
 def test_all_prices_in_another_currency_are_refused() -> None:
     sold = market()
     champion = model(sold, 2)

@@ -123,6 +123,24 @@ def test_the_bound_holds_against_a_thousand_real_fake_sales(fake_price: int) -> 
     assert abs(float((trusting([free]) - trusting([before]))[0])) > 3 * moved
 
 
+def test_a_category_of_few_sales_is_left_out() -> None:
+    prices = prices_of(np.random.default_rng(2), 300)
+    large, small = (
+        statistics_of(None, histogram_of(prices[:count]), histogram_of(prices), "GBP")
+        for count in (300, 30)
+    )
+    sold = SalesSnapshot("GBP", histogram_of(prices), {"A": histogram_of(prices)})
+    found = [
+        poisoning_check(
+            trusting, None, served, ["A"] * 2, sold, seller_cap=20, rules=GateRules()
+        ).figures
+        for served in ([large, large], [large, small], [small, small])
+    ]
+    assert [each["listings"] for each in found] == [2, 1, 0]
+    assert [each["moved"] for each in found] == [found[0]["moved"], found[0]["moved"], 0.0]
+    assert found[1]["worst"] > 3 * found[0]["worst"]
+
+
 def test_a_model_that_trusts_too_much_is_refused_and_without_a_cap_none_is() -> None:
     rng = np.random.default_rng(2)
     prices = prices_of(rng, 300)

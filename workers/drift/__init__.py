@@ -1,0 +1,1 @@
+"""Whether a new model is needed before its time: `secondsight drift`."""
