@@ -86,6 +86,7 @@ def _stay(settings: Settings, look: Callable[[], DriftReport], every: float) -> 
                 )
             )
             server.ready(True)
+            log.info("health served", port=server.port)
         grace = settings.shutdown_grace_ms / 1000
         stack.enter_context(stopped_by_signals(stopping.set, grace=grace))
         while not stopping.is_set():
