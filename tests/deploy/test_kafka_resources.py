@@ -120,7 +120,7 @@ def test_a_worker_may_what_its_code_declares_and_no_more(
     assert ids == ([prefix] if access.transactional else [])
 
 
-@pytest.mark.parametrize("name", ["stats", "suggest", "outcomes", "retrain"])
+@pytest.mark.parametrize("name", ["stats", "suggest", "outcomes", "retrain", "drift"])
 def test_the_code_of_a_worker_names_no_topic_that_it_does_not_declare(name: str) -> None:
     access = ACCESS[name]
     declared = {*access.reads, *access.writes}

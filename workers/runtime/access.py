@@ -92,5 +92,9 @@ OUTCOMES = Access(
 
 RETRAIN = Access(name="retrain", follows=(MODELS,), outputs=(MODELS,), sets_aside=False)
 
-ACCESS: Mapping[str, Access] = {each.name: each for each in (STATS, SUGGEST, OUTCOMES, RETRAIN)}
+DRIFT = Access(name="drift", follows=(MODELS,), sets_aside=False)
+
+ACCESS: Mapping[str, Access] = {
+    each.name: each for each in (STATS, SUGGEST, OUTCOMES, RETRAIN, DRIFT)
+}
 """The workers and jobs that read or write topics, by name."""
