@@ -100,7 +100,9 @@ def read_window(
     start = now - timedelta(days=days)
     known = [each for each in ours if each.known_at >= start]
     inside = uncrowded(known, seller_share)
-    older = _floor([each for each in ours if each.known_at < start], inside, floor)
+    before = [each for each in ours if each.known_at < start]
+    # the floor, too: rare categories are where a few fake sales weigh most
+    older = uncrowded(_floor(before, inside, floor), seller_share)
     if not inside:
         raise BadDataError(
             f"no training example in {currency} became known in the last {days} days: make the "

@@ -79,6 +79,15 @@ def test_a_seller_who_sells_to_himself_teaches_no_more_than_his_share(tmp_path: 
     assert len(read(tmp_path, seller_share=0.0).examples) == 1_420
 
 
+def test_nor_does_he_fill_up_a_rare_category_with_older_ones(tmp_path: Path) -> None:
+    rare = [known(1, days_ago=3, seller_id="anna")]
+    older = [known(10 + n, days_ago=40 + n / 10, seller_id="bob") for n in range(100)]
+    ExampleStore(str(tmp_path)).append([*rare, *older])
+    window = read(tmp_path, floor=80, seller_share=0.1)
+    assert names(window.examples) == names([*rare, *older[:20]])  # the newest twenty, as always
+    assert window.older == 20
+
+
 def test_what_is_ahead_of_the_clock_or_in_another_currency_is_counted_and_left(
     tmp_path: Path,
 ) -> None:
