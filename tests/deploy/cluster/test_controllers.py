@@ -119,10 +119,10 @@ def test_a_budget_counts_the_pods_it_protects(cluster: ControlPlane) -> None:
     budgets = awaited(
         cluster,
         "poddisruptionbudgets",
-        lambda found: sum(each["status"].get("expectedPods", 0) for each in found) == 3,
+        lambda found: sum(each["status"].get("expectedPods", 0) for each in found) == 4,
     )
     expected = {each["metadata"]["name"]: each["status"]["expectedPods"] for each in budgets}
-    assert expected == {"stats": 1, "suggest": 1, "suggest-gpu": 0, "outcomes": 1}
+    assert expected == {"stats": 1, "suggest": 1, "suggest-gpu": 0, "outcomes": 1, "drift": 1}
 
 
 def test_the_hour_makes_a_job_and_the_job_its_pod(cluster: ControlPlane) -> None:
