@@ -1,6 +1,7 @@
 """Drift that is planted is found and asked about; without any, nothing is asked for."""
 
 import json
+from datetime import timedelta
 from math import log
 from pathlib import Path
 
@@ -68,8 +69,6 @@ def test_prices_that_rose_are_found_in_the_statistics_and_asked_about(watched: W
 
 
 def test_soon_after_a_retraining_nothing_is_asked_for(watched: Watched) -> None:
-    from datetime import timedelta
-
     found = watched.look(
         lambda each: each.model_copy(update={"category": "Home > New"}), pause=timedelta(days=9)
     )
