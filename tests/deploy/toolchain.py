@@ -23,6 +23,7 @@ PROGRAMS = {
     "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
 }
 _VERSION_FLAGS = "-X k8s.io/component-base/version."
+_GO_ITSELF = "/usr/local/go/bin"  # where Go's own archive goes, often not on the PATH
 _NO_GO = (
     "Go 1.24 or newer is needed to build Kubernetes for this test, and there is none on the PATH. "
     "Install it with your system's packages (Debian: golang-go, from backports where that of the "
@@ -58,7 +59,7 @@ def build() -> None:
 
 
 def _build(package: str, program: Path) -> None:
-    go = shutil.which("go")
+    go = shutil.which("go", path=f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{_GO_ITSELF}")
     if go is None:
         raise SystemExit(_NO_GO)
     began = time.monotonic()
