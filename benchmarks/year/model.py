@@ -23,6 +23,7 @@ from models.joint.network import JointNetwork
 from models.joint.trainer import Plan
 from models.joint.warm_start import begin_as
 from models.training_data import prepare_training
+from schemas.money import minor_unit_digits
 from schemas.statistics import Statistics
 from workers.examples.example import Decision, Example, Outcome
 from workers.retrain.rows import served_statistics, to_row
@@ -112,14 +113,15 @@ def train(
     seed: int,
     parent: Model | None = None,
 ) -> Model:
-    """Train a model on examples with the features `[N, D]` of their photos.
+    """Train a model on examples in one currency, with the features `[N, D]` of their photos.
 
     It begins as its parent where that is honest: if the parent was trained on nothing that is for
     validation now, as `models.retraining` has it.
     """
     rows = [to_row(example, ()) for example in examples]
-    served = served_statistics(examples, CURRENCY)
-    dataset = Dataset("the year", CURRENCY, Path("none"), rows, [], [])
+    currency = examples[0].currency
+    served = served_statistics(examples, currency)
+    dataset = Dataset("the year", currency, Path("none"), rows, [], [])
     data = prepare_training(
         dataset, rows, _photos(features), seed=seed, served=served, test_share=0.0
     )
@@ -170,7 +172,8 @@ def asked(model: Asked, examples: Sequence[Example], features: Features) -> Answ
 def log_prices(examples: Sequence[Example]) -> Floats:
     """Return what sold examples fetched: natural log of whole currency units, `[N]`."""
     prices = np.array([example.sold_minor for example in examples], np.float64)
-    found: Floats = np.log(prices / 100)
+    digits = np.array([minor_unit_digits(example.currency) for example in examples])
+    found: Floats = np.log(prices / 10.0**digits)
     return found
 
 

@@ -1,0 +1,1 @@
+"""Real sales with dates, and what time does to their prices: `benchmarks/real_drift.py`."""
