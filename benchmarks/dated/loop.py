@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.dated.medians import errors_of
 from benchmarks.dated.quarters import mean_by_quarter, quarters_of
 from benchmarks.year.model import Features, Model, log_prices, train
 from benchmarks.year.rounds import Round
@@ -20,6 +21,7 @@ from workers.retrain.parts import divide
 WINDOW = timedelta(days=180)  # that of `secondsight retrain`
 FIRST = 0.2  # of the time that the sales span: what the first model learns from
 RETRAINED, NEVER, UNGATED = "retrained by the gate", "never retrained", "retrained, no gate"
+MEDIAN = "median of the category"
 
 
 class Loop:
@@ -108,6 +110,7 @@ class Loop:
         prices = log_prices(sold)
         statistics = [each.statistics for each in sold]
         categories = [each.category for each in sold]
+        self._errors[MEDIAN].append(errors_of(sold, [each.category for each in statistics]))
         for name, model in self._models.items():
             answers = model.answers(_no_photos(sold), statistics, categories)
             errors = np.abs(answers.log_price - prices)

@@ -40,8 +40,8 @@ def median_errors(by_window: Mapping[int, Sequence[Example]]) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for window, examples in by_window.items():
         served = [examples[item] for item in kept]
-        error = _errors(served, [each.statistics.category for each in served])
-        of_seller = _errors(served, [each.statistics.seller for each in served])
+        error = errors_of(served, [each.statistics.category for each in served])
+        of_seller = errors_of(served, [each.statistics.seller for each in served])
         figures[window_name(window)] = {
             "male": _mean(error),
             "by_quarter": mean_by_quarter(error, quarters),
@@ -66,8 +66,13 @@ def median_errors(by_window: Mapping[int, Sequence[Example]]) -> dict[str, Any]:
     }
 
 
-def _errors(served: Sequence[Example], scopes: Sequence[ScopeStatistics]) -> Floats:
-    """Return |log of median - log of price| `[N]`."""
+def errors_of(served: Sequence[Example], scopes: Sequence[ScopeStatistics]) -> Floats:
+    """Return |log of median - log of price| `[N]`; the medians are above zero.
+
+    Args:
+        served: sales, `[N]`.
+        scopes: of each, whose median to take.
+    """
     medians = np.array([scope.q2 for scope in scopes], np.float64)
     digits = np.array([minor_unit_digits(each.currency) for each in served])
     found: Floats = np.abs(np.log(medians / 10.0**digits) - log_prices(served))

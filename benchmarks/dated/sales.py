@@ -7,16 +7,15 @@ the days before have been counted by the real store, none of the same day.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.year.world import STATISTICS
 from models.dataset.reader import read_dataset
 from schemas.sale import ItemSold, SaleReversed
 from stats_store.backend.options import RocksDBOptions
 from stats_store.features import statistics_of
+from stats_store.rules import Rules
 from stats_store.store import PartitionStore
 from workers.examples.example import Decision, Example, Outcome
 from workers.replay.timeline import timeline
@@ -52,7 +51,7 @@ def served(sales: Sequence[ItemSold], window_days: int) -> list[Example]:
         sales: by time, each once.
         window_days: statistics are of so many days; 0: of all time.
     """
-    rules = replace(STATISTICS, window_days=window_days)
+    rules = Rules(window_days=window_days)
     examples: list[Example] = []
     applied = 0
     with TemporaryDirectory(prefix="secondsight-drift-") as folder:
