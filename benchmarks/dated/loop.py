@@ -17,8 +17,9 @@ from models.errors import TrainingError
 from models.gate.answers import Floats
 from workers.examples.example import Example
 from workers.retrain.parts import divide
+from workers.runtime.settings import Settings
 
-WINDOW = timedelta(days=180)  # that of `secondsight retrain`
+WINDOW = timedelta(days=Settings.model_fields["retrain_window_days"].default)
 FIRST = 0.2  # of the time that the sales span: what the first model learns from
 RETRAINED, NEVER, UNGATED = "retrained by the gate", "never retrained", "retrained, no gate"
 MEDIAN = "median of the category"
